@@ -1,0 +1,102 @@
+import { z } from 'zod'
+import {
+  ApiKey,
+  ApiKeyCreate,
+  ApiKeyCreated,
+  LoginRequest,
+  Me,
+  Session,
+  SetupRequest,
+} from '../entities/access.ts'
+import { AuditEntry } from '../entities/audit.ts'
+import { list, PageQuery, single } from '../envelope.ts'
+import { id } from '../values.ts'
+import { endpoint } from './endpoint.ts'
+import { IdParams } from './shared.ts'
+
+export const accessEndpoints = {
+  setup: endpoint({
+    method: 'POST',
+    path: '/setup',
+    summary: 'Make the first administrator with the setup token that the master printed',
+    tag: 'Access',
+    access: { public: 'nobody can have an account yet; the setup token authorizes, once' },
+    body: SetupRequest,
+    response: single(Session),
+    status: 201,
+    errors: ['SETUP_TOKEN_INVALID', 'SETUP_CLOSED'],
+  }),
+  login: endpoint({
+    method: 'POST',
+    path: '/auth/login',
+    summary: 'Log in with e-mail and password',
+    tag: 'Access',
+    access: { public: 'this is how one gets credentials; attempts are throttled' },
+    body: LoginRequest,
+    response: single(Session),
+    status: 200,
+    errors: ['INVALID_CREDENTIALS'],
+  }),
+  logout: endpoint({
+    method: 'POST',
+    path: '/auth/logout',
+    summary: 'End the session of the token',
+    tag: 'Access',
+    access: 'authenticated',
+    status: 204,
+    errors: ['UNAUTHENTICATED'],
+  }),
+  me: endpoint({
+    method: 'GET',
+    path: '/me',
+    summary: 'Who am I, and what may I do',
+    tag: 'Access',
+    access: 'authenticated',
+    response: single(Me),
+    status: 200,
+    errors: ['UNAUTHENTICATED'],
+  }),
+  api_keys_list: endpoint({
+    method: 'GET',
+    path: '/api-keys',
+    summary: 'List API keys',
+    tag: 'Access',
+    access: 'api_key:read',
+    query: PageQuery,
+    response: list(ApiKey),
+    status: 200,
+    errors: ['UNAUTHENTICATED', 'FORBIDDEN'],
+  }),
+  api_keys_create: endpoint({
+    method: 'POST',
+    path: '/api-keys',
+    summary: 'Make an API key; it is shown once',
+    tag: 'Access',
+    access: 'api_key:write',
+    body: ApiKeyCreate,
+    response: single(ApiKeyCreated),
+    status: 201,
+    errors: ['UNAUTHENTICATED', 'FORBIDDEN'],
+  }),
+  api_keys_delete: endpoint({
+    method: 'DELETE',
+    path: '/api-keys/{id}',
+    summary: 'Revoke an API key',
+    tag: 'Access',
+    access: 'api_key:delete',
+    params: IdParams,
+    status: 204,
+    errors: ['UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND'],
+  }),
+  audit_log_list: endpoint({
+    method: 'GET',
+    path: '/audit-log',
+    summary: 'Who did what, newest first',
+    tag: 'Access',
+    access: 'audit:read',
+    query: PageQuery.extend({ workspace_id: id.optional(), action: z.string().max(64).optional() }),
+    response: list(AuditEntry),
+    status: 200,
+    errors: ['UNAUTHENTICATED', 'FORBIDDEN'],
+  }),
+}

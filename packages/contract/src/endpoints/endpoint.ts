@@ -1,0 +1,64 @@
+import type { z } from 'zod'
+import type { ErrorCode } from '../errors.ts'
+import type { Permission } from '../permissions.ts'
+
+/** Who may call: a permission, any authenticated principal, or everyone for the reason given. */
+export type Access = Permission | 'authenticated' | { readonly public: string }
+
+/** One row of the endpoint table. Routing, validation, authorization, OpenAPI and the client come from it. */
+export interface Endpoint {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  /** Below the base path, with parameters in braces: `/agents/{id}/tokens`. */
+  readonly path: `/${string}`
+  readonly summary: string
+  readonly tag: string
+  readonly access: Access
+  readonly params?: z.ZodType
+  readonly query?: z.ZodType
+  readonly body?: z.ZodType
+  /** Absent: no content (204). */
+  readonly response?: z.ZodType
+  readonly status: 200 | 201 | 204
+  /** What it may answer beside the errors that every endpoint shares (see COMMON_ERRORS). */
+  readonly errors: readonly ErrorCode[]
+  /** Honours `If-Match` and answers with an `ETag`. */
+  readonly etag?: true
+}
+
+export const BASE_PATH = '/api/v1'
+
+/** Every endpoint may answer these. */
+export const COMMON_ERRORS = [
+  'MALFORMED_REQUEST',
+  'VALIDATION_ERROR',
+  'METHOD_NOT_ALLOWED',
+  'RATE_LIMITED',
+  'INTERNAL',
+  'UNAVAILABLE',
+] as const
+
+/** Keeps the literal types of one row. */
+export const endpoint = <const E extends Endpoint>(row: E): E => row
+
+export type ParamsOf<E extends Endpoint> = E extends { params: infer T extends z.ZodType }
+  ? z.infer<T>
+  : undefined
+export type QueryOf<E extends Endpoint> = E extends { query: infer T extends z.ZodType }
+  ? z.infer<T>
+  : undefined
+export type BodyOf<E extends Endpoint> = E extends { body: infer T extends z.ZodType }
+  ? z.infer<T>
+  : undefined
+export type ResponseOf<E extends Endpoint> = E extends { response: infer T extends z.ZodType }
+  ? z.infer<T>
+  : undefined
+/** As a client writes them: defaults may be left out. */
+export type ParamsIn<E extends Endpoint> = E extends { params: infer T extends z.ZodType }
+  ? z.input<T>
+  : undefined
+export type QueryIn<E extends Endpoint> = E extends { query: infer T extends z.ZodType }
+  ? z.input<T>
+  : undefined
+export type BodyIn<E extends Endpoint> = E extends { body: infer T extends z.ZodType }
+  ? z.input<T>
+  : undefined

@@ -1,0 +1,5 @@
+/** Paths outside the endpoint table: they answer no envelope. */
+export const CHANNEL_PATH = '/api/v1/agents/channel'
+export const OPENAPI_PATH = '/api/v1/openapi.json'
+export const HEALTH_PATH = '/healthz'
+export const READY_PATH = '/readyz'

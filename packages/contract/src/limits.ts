@@ -1,0 +1,78 @@
+/** Every bound of what crosses a wire, in one place. Units stand last in the names. */
+export const LIMITS = {
+  // Requests
+  body_bytes: 1_048_576,
+  json_depth: 32,
+  url_bytes: 8_192,
+  page_default: 20,
+  page_max: 200,
+  page_number_max: 100_000,
+  wait_default_s: 30,
+  wait_max_s: 120,
+  idempotency_key_chars: 128,
+  idempotency_keep_h: 24,
+
+  // Text
+  name_chars: 128,
+  slug_chars: 63,
+  email_chars: 254,
+  password_min_chars: 12,
+  password_max_chars: 256,
+  summary_chars: 500,
+  message_chars: 4_000,
+  token_chars: 256,
+
+  // Configuration
+  server_name_chars: 4_000,
+  server_names: 64,
+  host_name_chars: 253,
+  path_chars: 1_000,
+  url_chars: 2_000,
+  locations: 200,
+  headers: 64,
+  header_name_chars: 128,
+  header_value_chars: 2_000,
+  index_chars: 500,
+  upstream_servers: 256,
+  address_chars: 300,
+  weight_max: 65_535,
+  max_fails_max: 1_000_000,
+  fail_timeout_max_s: 86_400,
+  keepalive_connections_max: 65_535,
+  keepalive_timeout_max_s: 86_400,
+  resources_per_kind: 20_000,
+
+  // Agents
+  agents_per_workspace: 20_000,
+  agent_ids: 1_000,
+  labels: 64,
+  label_key_chars: 63,
+  label_value_chars: 63,
+  match_expressions: 32,
+  match_values: 64,
+  bootstrap_token_max_h: 24 * 30,
+  bootstrap_token_default_h: 24,
+  bootstrap_token_uses_max: 10_000,
+  api_key_max_days: 3_660,
+
+  // Channel
+  frame_bytes: 4_194_304,
+  frame_object_bytes: 786_432,
+  object_bytes: 524_288,
+  manifest_entries: 50_000,
+  channel_queue_bytes: 8_388_608,
+  clock_skew_ms: 60_000,
+  nonce_keep_ms: 180_000,
+  nonces: 100_000,
+  heartbeat_ms: 10_000,
+  silence_ms: 30_000,
+  handshake_ms: 10_000,
+  reconnect_min_ms: 250,
+  reconnect_max_ms: 30_000,
+
+  // Deployment
+  prepare_deadline_ms: 10_000,
+  commit_deadline_ms: 30_000,
+  deployments_kept: 1_000,
+  deployment_folders_kept: 5,
+} as const

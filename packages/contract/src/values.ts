@@ -1,0 +1,178 @@
+import { z } from 'zod'
+import { LIMITS } from './limits.ts'
+
+/**
+ * Value types of the wire. Each refuses what could mean something else to nginx, a terminal or a person's eye:
+ * control characters, line separators, zero-width and bidirectional marks are refused everywhere, never cleaned up.
+ */
+
+// C0, DEL, C1 (with U+0085), soft hyphen, zero-width and bidirectional marks, line and paragraph separators, BOM, lone surrogates.
+const UNSAFE = /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\p{Cs}]/u
+
+/** Text for people: one line, no invisible characters, not blank at either end. */
+export const text = (max_chars: number, min_chars = 1) =>
+  z
+    .string()
+    .min(min_chars)
+    .max(max_chars)
+    .refine(value => !UNSAFE.test(value), 'must not contain control, invisible or line-break characters')
+    .refine(value => value === value.trim(), 'must not begin or end with a space')
+
+export const id = z.uuid('must be a UUID').transform(value => value.toLowerCase())
+export const time = z.iso.datetime().describe('RFC 3339, UTC')
+export const name = text(LIMITS.name_chars)
+export const slug = z
+  .string()
+  .max(LIMITS.slug_chars)
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be lower-case letters, digits and single hyphens')
+export const email = z
+  .email('must be an e-mail address')
+  .max(LIMITS.email_chars)
+  .transform(value => value.toLowerCase())
+export const password = z.string().min(LIMITS.password_min_chars).max(LIMITS.password_max_chars)
+export const secretToken = z
+  .string()
+  .min(16)
+  .max(LIMITS.token_chars)
+  .regex(/^[A-Za-z0-9_.-]+$/)
+
+const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
+const HOST = new RegExp(`^(?:${LABEL}\\.)*${LABEL}$`)
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$/
+
+/** RFC 1123 host name in ASCII (internationalized names in their `xn--` form), lower-cased. */
+export function isHostName(value: string): boolean {
+  if (value.length > LIMITS.host_name_chars || !HOST.test(value)) return false
+  // A last label of digits only is an address that is not one, e.g. `1.2.3` or `10.0.0.256`.
+  return IPV4.test(value) || !/(^|\.)\d+$/.test(value)
+}
+
+/** Domain names, comma-separated; `*.` may lead one. Normalized to `a.com, *.b.com`. */
+export const serverName = z
+  .string()
+  .min(1)
+  .max(LIMITS.server_name_chars)
+  .transform((value, context) => {
+    const names = value.split(',').map(part => part.replace(/^ +| +$/g, '').toLowerCase())
+    if (names.length > LIMITS.server_names) context.addIssue(`must be at most ${LIMITS.server_names} names`)
+    const seen = new Set<string>()
+    for (const one of names) {
+      if (!isHostName(one.startsWith('*.') ? one.slice(2) : one))
+        context.addIssue(`Invalid domain format: ${JSON.stringify(one.slice(0, 80))}`)
+      else if (seen.has(one)) context.addIssue(`${one} is there twice`)
+      seen.add(one)
+    }
+    return names.join(', ')
+  })
+
+/** The names in a normalized `server_name`. */
+export const serverNames = (value: string): string[] => value.split(',').map(part => part.trim())
+
+export const port = z.int().min(1).max(65_535)
+
+/** `host:port`, `IPv4:port` or `[IPv6]:port`, lower-cased. */
+export const serverAddress = z
+  .string()
+  .max(LIMITS.address_chars)
+  .transform((value, context) => {
+    const address = value.toLowerCase()
+    const match = /^(?:\[([0-9a-f:.]+)\]|([^[\]:]+)):(\d{1,5})$/.exec(address)
+    const host = match?.[2]
+    const valid =
+      match &&
+      Number(match[3]) >= 1 &&
+      Number(match[3]) <= 65_535 &&
+      (host ? isHostName(host.replaceAll('_', '-')) : isIpv6(match[1] ?? ''))
+    if (!valid) context.addIssue('must be host:port, IPv4:port or [IPv6]:port')
+    return address
+  })
+
+function isIpv6(value: string): boolean {
+  return z.ipv6().safeParse(value).success
+}
+
+/** RFC 9110 section 5.1 field name. */
+export const headerName = z
+  .string()
+  .min(1)
+  .max(LIMITS.header_name_chars)
+  .regex(/^[A-Za-z0-9!#%&*+.^_`|~-]+$/, 'must be an HTTP field name')
+
+/** RFC 9110 section 5.5 field value in visible ASCII; taken literally, `$` included. */
+export const headerValue = z
+  .string()
+  .max(LIMITS.header_value_chars)
+  .regex(/^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$/, 'must be visible ASCII without line breaks')
+
+/**
+ * Target of a proxy: http or https, host, optional port and path; re-serialized from its parsed parts.
+ * No user, query, fragment, variables or characters that nginx gives a meaning.
+ */
+export const proxyUrl = z
+  .string()
+  .max(LIMITS.url_chars)
+  .transform((value, context) => {
+    const match =
+      /^(https?):\/\/(\[[0-9a-f:.]+\]|[^/:[\]]+)(?::(\d{1,5}))?(\/[A-Za-z0-9/._~%!&*+=:@,()-]*)?$/i.exec(
+        value,
+      )
+    const host = match?.[2]?.toLowerCase() ?? ''
+    const known = host.startsWith('[') ? isIpv6(host.slice(1, -1)) : isHostName(host.replaceAll('_', '-'))
+    const portNumber = match?.[3] === undefined ? 80 : Number(match[3])
+    if (!match || !known || portNumber < 1 || portNumber > 65_535) {
+      context.addIssue(
+        'must be http://host[:port][/path] or https://…, without query, fragment, user or variables',
+      )
+      return value
+    }
+    const portPart = match[3] === undefined ? '' : `:${portNumber}`
+    return `${match[1]?.toLowerCase()}://${host}${portPart}${match[4] ?? ''}`
+  })
+
+/** Absolute folder on the agent's host, normalized (no `.` or `..`, no repeated or trailing slash). */
+export const absolutePath = z
+  .string()
+  .max(LIMITS.path_chars)
+  .regex(
+    /^\/[A-Za-z0-9 ._/@+,=~-]*$/,
+    'must be an absolute path of letters, digits and . _ / @ + , = ~ - or space',
+  )
+  .refine(value => !/(^|\/)\.{1,2}(\/|$)/.test(value), 'must not contain . or .. as a part')
+  .transform(value => value.replace(/\/{2,}/g, '/').replace(/(.)\/$/, '$1'))
+
+/** File names separated by spaces, e.g. `index.html index.htm`. */
+export const indexFiles = z
+  .string()
+  .max(LIMITS.index_chars)
+  .regex(
+    /^[A-Za-z0-9_-][A-Za-z0-9._-]*( [A-Za-z0-9_-][A-Za-z0-9._-]*)*$/,
+    'must be file names separated by single spaces',
+  )
+
+/**
+ * A location's path with an optional modifier (`=`, `^~`, `~`, `~*`). Without one, and after `=` and `^~`, it is a
+ * prefix that starts with `/`; after `~` and `~*` it is a regular expression, judged by nginx itself.
+ */
+export const locationPath = z
+  .string()
+  .min(1)
+  .max(LIMITS.path_chars)
+  .refine(value => !UNSAFE.test(value), 'must not contain control, invisible or line-break characters')
+  .transform((value, context) => {
+    const { modifier, pattern } = splitLocationPath(value)
+    if (modifier === '~' || modifier === '~*') {
+      const problem = pattern === '' ? 'a regular expression must follow the modifier' : null
+      if (problem) context.addIssue(problem)
+    } else if (!/^\/[^\s"'\\{};#$]*$/.test(pattern)) {
+      context.addIssue('must start with / and be without white space, quotes, backslash and { } ; # $')
+    }
+    return modifier ? `${modifier} ${pattern}` : pattern
+  })
+
+export type LocationModifier = '' | '=' | '^~' | '~' | '~*'
+
+/** `~* \.png$` → `{ modifier: '~*', pattern: '\.png$' }`. */
+export function splitLocationPath(path: string): { modifier: LocationModifier; pattern: string } {
+  const match = /^(=|\^~|~\*|~) *(.*)$/su.exec(path)
+  return { modifier: (match?.[1] ?? '') as LocationModifier, pattern: match?.[2] ?? path }
+}
