@@ -11,6 +11,28 @@ export const LIMITS = {
   wait_max_s: 120,
   idempotency_key_chars: 128,
   idempotency_keep_h: 24,
+  error_details: 100,
+
+  // Access
+  session_h: 12,
+  sessions_per_user: 100,
+  api_keys: 1_000,
+  /** How long a verified token is trusted without asking the database again. */
+  token_cache_ms: 5_000,
+  token_cache_entries: 20_000,
+  password_checks_at_once: 2,
+  password_checks_waiting: 64,
+
+  // Rates: what may come at once, and what flows in for each second
+  rate_keys: 50_000,
+  principal_burst_requests: 10_000,
+  principal_requests_per_s: 2_000,
+  address_burst_requests: 300,
+  address_requests_per_s: 30,
+  login_burst_attempts: 10,
+  login_attempts_per_s: 0.1,
+  login_address_burst_attempts: 60,
+  login_address_attempts_per_s: 1,
 
   // Text
   name_chars: 128,

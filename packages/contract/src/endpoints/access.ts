@@ -44,7 +44,7 @@ export const accessEndpoints = {
     tag: 'Access',
     access: 'authenticated',
     status: 204,
-    errors: ['UNAUTHENTICATED'],
+    errors: ['UNAUTHENTICATED', 'CONFLICT'],
   }),
   me: endpoint({
     method: 'GET',
@@ -76,7 +76,7 @@ export const accessEndpoints = {
     body: ApiKeyCreate,
     response: single(ApiKeyCreated),
     status: 201,
-    errors: ['UNAUTHENTICATED', 'FORBIDDEN'],
+    errors: ['UNAUTHENTICATED', 'FORBIDDEN', 'LIMIT_REACHED'],
   }),
   api_keys_delete: endpoint({
     method: 'DELETE',

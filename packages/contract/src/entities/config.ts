@@ -11,8 +11,8 @@ export type Kind = (typeof KINDS)[number]
 const NOT_BUILT = 'NOT_BUILT_YET'
 /** A field of the specification that this version refuses with a clear error instead of ignoring it. */
 const notBuilt = (message: string) => ({ message, params: { code: NOT_BUILT } })
-export const isNotBuiltIssue = (issue: { params?: unknown }): boolean =>
-  (issue.params as { code?: unknown } | undefined)?.code === NOT_BUILT
+export const isNotBuiltIssue = (issue: object): boolean =>
+  ((issue as { params?: unknown }).params as { code?: unknown } | undefined)?.code === NOT_BUILT
 
 // --- Upstream (CM-002) ---
 
@@ -45,7 +45,9 @@ const upstreamFields = {
   name: upstreamName,
   algorithm: LoadBalanceAlgorithm.default('round_robin'),
   servers: z.array(UpstreamServer).min(1).max(LIMITS.upstream_servers),
-  health_check: z.null().default(null).describe('Not built yet'),
+  health_check: z
+    .custom<null>(value => value === null, notBuilt('health checks are not built yet; leave it null'))
+    .default(null),
   keepalive_connections: z.int().min(1).max(LIMITS.keepalive_connections_max).nullable().default(null),
   keepalive_timeout: z
     .int()
@@ -159,17 +161,19 @@ const resourceFields = {
 }
 const changeFields = { change_summary: v.text(LIMITS.summary_chars).optional() }
 
-/** A patch of nested defaults would reset them: absent means unchanged, so defaults are taken off. */
-function patchOf(fields: Record<string, z.ZodType>) {
-  const bare = Object.entries(fields).map(([key, type]) => [
+type WithoutDefault<T extends z.core.SomeType> = T extends z.ZodDefault<infer Inner> ? Inner : T
+type PatchShape<F extends Record<string, z.core.SomeType>> = {
+  [K in keyof F]: z.ZodOptional<WithoutDefault<F[K]>>
+}
+
+/** In a patch absent means unchanged, so the defaults of the fields are taken off; nested ones apply to what is replaced whole. */
+function patchOf<const F extends Record<string, z.ZodType>>(fields: F) {
+  const optional = Object.entries(fields).map(([key, type]) => [
     key,
-    type instanceof z.ZodDefault ? type.unwrap() : type,
+    (type instanceof z.ZodDefault ? (type.unwrap() as z.ZodType) : type).optional(),
   ])
-  const optional = bare.map(([key, type]) => [key, (type as z.ZodType).optional()])
-  return z.strictObject({
-    ...(Object.fromEntries(optional) as Record<string, z.ZodOptional>),
-    ...changeFields,
-  })
+  const shape = Object.fromEntries(optional) as PatchShape<F>
+  return z.strictObject({ ...shape, ...changeFields } as PatchShape<F> & typeof changeFields)
 }
 
 export const Upstream = z.object({ ...resourceFields, ...upstreamFields })
