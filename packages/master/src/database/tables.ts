@@ -27,6 +27,7 @@ export interface Tables {
   resources: ResourceTable
   resource_versions: ResourceVersionTable
   resource_references: ResourceReferenceTable
+  resource_claims: ResourceClaimTable
   // deployments
   releases: ReleaseTable
   release_items: ReleaseItemTable
@@ -210,6 +211,14 @@ interface ResourceReferenceTable {
   to_id: string
 }
 
+/** What only one resource of a workspace may have: its name within its kind, a server name on a port. */
+interface ResourceClaimTable {
+  workspace_id: string
+  claim: string
+  kind: string
+  resource_id: string
+}
+
 interface ReleaseTable {
   id: string
   workspace_id: string
@@ -251,6 +260,8 @@ interface DeploymentTable {
   /** Durable before the first commit message is sent. */
   decided_at: string | null
   finished_at: string | null
+  /** The deployment that carries on what this one did not bring: the absorber, or the next attempt. */
+  followed_by: string | null
 }
 
 interface DeploymentTargetTable {

@@ -1,0 +1,145 @@
+import { Database as Connection, type SQLQueryBindings, type Statement } from 'bun:sqlite'
+import { closeSync, openSync } from 'node:fs'
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  Kysely,
+  SqliteAdapter,
+  type SqliteDatabase,
+  SqliteDriver,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  type SqliteStatement,
+} from 'kysely'
+import { MASTER_LIMITS } from '../limits.ts'
+import type { Database, Tx } from './database.ts'
+import type { Tables } from './tables.ts'
+import { WriteQueue } from './write-queue.ts'
+
+/**
+ * SQLite in WAL mode: one connection writes, one at a time, another reads what is committed. With a single shared
+ * connection a request's write could vanish in the rollback of another's. `synchronous=FULL`: a commit survives a power cut.
+ */
+export function openSqlite(file: string): Database {
+  // Made here, so that the file and the ones that SQLite puts beside it are nobody else's to read.
+  closeSync(openSync(file, 'a', 0o600))
+  const write_connection = connect(file, ['journal_mode = WAL', 'synchronous = FULL', 'foreign_keys = ON'])
+  const read_connection = connect(file, ['query_only = ON'])
+  const writer = new Kysely<Tables>({ dialect: new BunSqliteDialect(write_connection) })
+  const read = new Kysely<Tables>({ dialect: new BunSqliteDialect(read_connection) })
+  const queue = new WriteQueue()
+  return {
+    engine: 'sqlite',
+    read,
+    write: <T>(work: (tx: Tx) => Promise<T>) => queue.run(() => writer.transaction().execute(work)),
+    close: async () => {
+      // The reader first: the last connection to close folds the WAL into the database file.
+      await read.destroy()
+      await writer.destroy()
+      closeQuietly(read_connection)
+      closeQuietly(write_connection)
+    },
+  }
+}
+
+/** The connection for migrations: outside the queue, before anyone else reads or writes. */
+export function openSqliteForMigration(file: string): Kysely<unknown> {
+  closeSync(openSync(file, 'a', 0o600))
+  return new Kysely({
+    dialect: new BunSqliteDialect(connect(file, ['journal_mode = WAL', 'synchronous = FULL'])),
+  })
+}
+
+function connect(file: string, pragmas: readonly string[]): Connection {
+  const connection = new Connection(file)
+  connection.run(`PRAGMA busy_timeout = ${MASTER_LIMITS.sqlite_busy_ms}`)
+  for (const pragma of pragmas) connection.run(`PRAGMA ${pragma}`)
+  connection.run(`PRAGMA journal_size_limit = ${MASTER_LIMITS.sqlite_wal_keep_bytes}`)
+  return connection
+}
+
+/** Kysely closes a connection only if it was used. */
+function closeQuietly(connection: Connection): void {
+  connection.close()
+}
+
+class BunSqliteDialect implements Dialect {
+  readonly #connection: Connection
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+  createAdapter = () => new TransactionalAdapter()
+  createDriver = () => new ImmediateDriver({ database: new CachingDatabase(this.#connection) })
+  createIntrospector = (db: Kysely<unknown>) => new SqliteIntrospector(db)
+  createQueryCompiler = () => new SqliteQueryCompiler()
+}
+
+/** SQLite does roll tables back (https://sqlite.org/lang_transaction.html): a migration that was cut short leaves nothing. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl() {
+    return true
+  }
+}
+
+/** Takes the write lock at once: a transaction that reads first and writes later cannot fail half-way. */
+class ImmediateDriver extends SqliteDriver {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+  }
+}
+
+/** Prepares each statement once, keeping the ones used last. */
+class CachingDatabase implements SqliteDatabase {
+  readonly #connection: Connection
+  readonly #statements = new Map<string, PreparedStatement>()
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  prepare(sql: string): SqliteStatement {
+    const known = this.#statements.get(sql)
+    if (known) this.#statements.delete(sql)
+    const statement = known ?? new PreparedStatement(this.#connection.prepare(sql))
+    this.#statements.set(sql, statement)
+    if (this.#statements.size > MASTER_LIMITS.statements_cached) this.#dropOldest()
+    return statement
+  }
+
+  #dropOldest(): void {
+    for (const [sql, statement] of this.#statements) {
+      this.#statements.delete(sql)
+      statement.finalize()
+      return
+    }
+  }
+
+  close(): void {
+    for (const statement of this.#statements.values()) statement.finalize()
+    this.#statements.clear()
+    this.#connection.close()
+  }
+}
+
+type Bindings = SQLQueryBindings[]
+
+class PreparedStatement implements SqliteStatement {
+  readonly reader: boolean
+  readonly #statement: Statement<unknown, Bindings>
+  constructor(statement: Statement<unknown, Bindings>) {
+    this.#statement = statement
+    this.reader = statement.columnNames.length > 0
+  }
+  all(parameters: readonly unknown[]): unknown[] {
+    return this.#statement.all(...(parameters as Bindings))
+  }
+  run(parameters: readonly unknown[]) {
+    return this.#statement.run(...(parameters as Bindings))
+  }
+  iterate(parameters: readonly unknown[]): IterableIterator<unknown> {
+    return this.#statement.iterate(...(parameters as Bindings))
+  }
+  finalize(): void {
+    this.#statement.finalize()
+  }
+}
