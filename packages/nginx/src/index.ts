@@ -4,7 +4,11 @@
  */
 export * from './adopt.ts'
 export * from './carried.ts'
+export * from './check/allowed.ts'
 export * from './check/tree.ts'
+export * from './directives/lint.ts'
+export type { Context, ValueUnit } from './directives/row.ts'
+export * from './directives/table.ts'
 export * from './errors.ts'
 export { LEXER_LIMITS, NginxSyntaxError, type Token, type TokenType, tokenize, wordValue } from './lexer.ts'
 export type * from './objects.ts'

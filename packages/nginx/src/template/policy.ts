@@ -1,4 +1,5 @@
 /** What a value may be, by the directive it stands in. Everything that is not opened here is closed. */
+import { directivesNamed } from '../directives/table.ts'
 import { ValueError } from '../errors.ts'
 import type { NginxValue } from './values.ts'
 
@@ -13,15 +14,13 @@ export interface Place {
   readonly first: boolean
 }
 
-/** Directives whose arguments nginx reads as text with variables. */
-const READS_VARIABLES = new Set(
-  `add_header add_trailer proxy_set_header proxy_set_body proxy_method proxy_cookie_domain proxy_cookie_path
-  proxy_ssl_name proxy_ssl_server_name proxy_redirect proxy_cache_key proxy_bind return rewrite set root alias index try_files
-  access_log error_page sub_filter auth_request_set auth_basic fastcgi_param uwsgi_param scgi_param grpc_set_header
-  expires hash limit_rate limit_rate_after if secure_link secure_link_md5 charset map split_clients log_format mirror`
-    .split(/\s+/)
-    .filter(Boolean),
-)
+/** Directives that read variables, but do something else where they find one: resolve names, open files per request. */
+const DOLLAR_CHANGES =
+  /^(?:.*_pass|.*_bind|ssl_certificate.*|.*_ssl_certificate.*|access_log|limit_.*_zone|.*_cache|.*_store|auth_request|auth_basic_user_file)$/
+
+const readsVariables = (directive: string): boolean =>
+  !DOLLAR_CHANGES.test(directive) &&
+  directivesNamed(directive).some(({ units }) => units.some(unit => unit.endsWith('variables')))
 
 /** Directives in which a `$` has no meaning and may stand as it is. */
 const PLAIN_DOLLAR = new Set(['location'])
@@ -56,7 +55,8 @@ const REGEX_OPERATORS = new Set(['~', '~*', '!~', '!~*'])
  */
 export function textAt(place: Place, value: NginxValue): string {
   const directive = place.words[0] ?? ''
-  if (CLOSED.test(directive)) throw new ValueError(`the directive ${directive} takes no values`)
+  const known = DATA_BLOCKS.has(place.block) || directivesNamed(directive).length > 0
+  if (!known || CLOSED.test(directive)) throw new ValueError(`the directive ${directive} takes no values`)
   if (expectsRegex(place) !== (value.kind === 'regex')) {
     if (value.kind === 'regex') throw new ValueError(`${directive} takes no regular expression here`)
     throw new ValueError('a regular expression is expected here')
@@ -67,7 +67,7 @@ export function textAt(place: Place, value: NginxValue): string {
     return value.text.replace(/\$([A-Za-z0-9_]+)/g, (_, name: string) => `\${${name}}`)
   if (value.kind !== 'literal' || !value.text.includes('$')) return value.text
   if (PLAIN_DOLLAR.has(directive)) return value.text
-  const reads = READS_VARIABLES.has(DATA_BLOCKS.has(place.block) ? place.block : directive)
+  const reads = readsVariables(DATA_BLOCKS.has(place.block) ? place.block : directive)
   if (!reads) throw new ValueError(`a "$" cannot stand in ${directive}`)
   return value.text.replaceAll('$', DOLLAR)
 }
