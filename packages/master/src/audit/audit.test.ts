@@ -1,0 +1,126 @@
+import { beforeEach, expect, test } from 'bun:test'
+import { ApiError } from '@nxmesh/contract'
+import { sql } from 'kysely'
+import type { Access, Caller } from '../access/caller.ts'
+import type { Database } from '../database/database.ts'
+import { forEachEngine } from '../database/testing.ts'
+import { newId } from '../ids.ts'
+import { makeAuditLog, makeAuditReader } from './audit-service.ts'
+
+const caller: Caller = {
+  principal: { type: 'user', id: newId() },
+  name: 'Ada',
+  email: 'ada@example.com',
+  permissions: new Set(['audit:read']),
+  door: 'rest',
+  ip_address: '192.0.2.1',
+  request_id: 'r1',
+  session_id: null,
+}
+const access: Access = {
+  require(who, permission) {
+    if (!who.permissions.has(permission)) throw new ApiError('FORBIDDEN', permission)
+  },
+}
+const first_page = { page: 1, per_page: 20 }
+
+forEachEngine((_engine, open) => {
+  let db: Database
+  const audit = () => makeAuditLog({ db, now: () => new Date('2026-01-02T03:04:05.678Z'), newId })
+  const reader = () => makeAuditReader({ db, access })
+  const record = (action: string) =>
+    audit().record(caller, { action, object_type: 'thing', object_id: 'one' })
+  beforeEach(async () => {
+    db = await open()
+  })
+
+  test('who did what is listed newest first, with before and after, and filtered', async () => {
+    const workspace_id = newId()
+    await record('thing.create')
+    await audit().record(caller, {
+      action: 'thing.update',
+      object_type: 'thing',
+      workspace_id,
+      result: 'refused',
+      before: { a: 1 },
+      after: { a: 2 },
+    })
+    const { items, total } = await reader().list(caller, first_page)
+    expect(total).toBe(2)
+    expect(items.map(one => [one.sequence, one.action])).toEqual([
+      [2, 'thing.update'],
+      [1, 'thing.create'],
+    ])
+    expect(items[0]).toMatchObject({
+      principal: caller.principal,
+      at: '2026-01-02T03:04:05.678Z',
+      door: 'rest',
+      ip_address: '192.0.2.1',
+      result: 'refused',
+      before: { a: 1 },
+      after: { a: 2 },
+    })
+    expect((await reader().list(caller, { ...first_page, action: 'thing.create' })).total).toBe(1)
+    expect((await reader().list(caller, { ...first_page, workspace_id })).total).toBe(1)
+  })
+
+  test('it is refused without the permission', async () => {
+    const stranger = { ...caller, permissions: new Set<never>() }
+    await expect(reader().list(stranger, first_page)).rejects.toThrow('audit:read')
+  })
+
+  test('a change that is undone leaves no record, and no gap', async () => {
+    await record('one')
+    const failing = db.write(async tx => {
+      await audit().append(tx, caller, { action: 'two', object_type: 'thing' })
+      throw new Error('no')
+    })
+    await expect(failing).rejects.toThrow('no')
+    await record('three')
+    const { items } = await reader().list(caller, first_page)
+    expect(items.map(one => `${one.sequence} ${one.action}`)).toEqual(['2 three', '1 one'])
+  })
+
+  test('records written at the same time make one chain', async () => {
+    await Promise.all(Array.from({ length: 30 }, (_, n) => record(`thing.${n}`)))
+    expect(await reader().verify()).toMatchObject({ ok: true, head: { sequence: 30 } })
+  })
+
+  test('a record that someone changed, removed or put in is found', async () => {
+    for (const action of ['one', 'two', 'three', 'four']) await record(action)
+    const tampered = async (statement: ReturnType<typeof sql>) => {
+      const rolled_back = new Error('done')
+      let verdict: unknown
+      const trial = db.write(async tx => {
+        await statement.execute(tx)
+        verdict = await makeAuditReader({ db: { ...db, read: tx }, access }).verify()
+        throw rolled_back
+      })
+      await expect(trial).rejects.toThrow('done')
+      return verdict
+    }
+    expect(await tampered(sql`update audit_log set action = 'nothing' where sequence = 2`)).toEqual({
+      ok: false,
+      sequence: 2,
+      reason: 'changed',
+    })
+    expect(await tampered(sql`delete from audit_log where sequence = 3`)).toMatchObject({
+      sequence: 3,
+      reason: 'missing',
+    })
+    expect(await tampered(sql`update audit_log set hash = 'x' where sequence = 4`)).toMatchObject({
+      sequence: 4,
+    })
+    expect(await reader().verify()).toMatchObject({ ok: true, head: { sequence: 4 } })
+  })
+
+  test('a value that is too large is kept as its size and hash', async () => {
+    await audit().record(caller, {
+      action: 'big',
+      object_type: 'thing',
+      after: { text: 'x'.repeat(300_000) },
+    })
+    const { items } = await reader().list(caller, first_page)
+    expect(items[0]?.after).toMatchObject({ too_large: true, bytes: 300_011 })
+  })
+})

@@ -1,0 +1,83 @@
+import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { writeFileDurably } from '../files.ts'
+import { MASTER_LIMITS } from '../limits.ts'
+
+const KEY_BYTES = 32
+/** What a line of an environment file begins with. */
+const VARIABLE = 'NXMESH_MASTER_KEY='
+
+/** Where the master key comes from; exactly one, in the order of this list. */
+export interface MasterKeySource {
+  /** The key itself, from the environment. */
+  readonly value: string | null
+  /** Run by `sh -c`; prints the key. */
+  readonly command: string | null
+  /** Holds the key alone, or a line `NXMESH_MASTER_KEY=<key>` as environment files do. */
+  readonly file: string
+  /** The file is the one in the data folder, which the master makes at its first start. */
+  readonly may_create: boolean
+}
+
+/** A key that cannot be had: the master must not start. */
+export class MasterKeyError extends Error {
+  override readonly name = 'MasterKeyError'
+}
+
+/**
+ * Reads the 32 bytes of the master key (base64, base64url or hex). `first_start` says that nothing was sealed yet; only then a
+ * missing key file is made, because a new key for old secrets would open none of them.
+ */
+export function loadMasterKey(source: MasterKeySource, first_start: boolean): Uint8Array {
+  if (source.value !== null) return decode(source.value, 'master_key')
+  if (source.command !== null) return decode(runCommand(source.command), 'the output of master_key_command')
+  if (!existsSync(source.file)) {
+    if (!source.may_create) throw new MasterKeyError(`The master key file ${source.file} does not exist.`)
+    if (!first_start) {
+      throw new MasterKeyError(
+        `The master key file ${source.file} is missing, and the database holds secrets sealed under it. Put it back; a new key cannot open them.`,
+      )
+    }
+    writeFileDurably(source.file, `${randomBytes(KEY_BYTES).toString('base64url')}\n`)
+  }
+  return decode(readKeyFile(source.file), source.file)
+}
+
+function readKeyFile(file: string): string {
+  if (statSync(file).size > MASTER_LIMITS.key_file_bytes)
+    throw new MasterKeyError(`${file} is too large to be a key.`)
+  const text = readFileSync(file, 'utf8')
+  const line = text.split('\n').find(one => one.trim().startsWith(VARIABLE))
+  return line
+    ? line
+        .trim()
+        .slice(VARIABLE.length)
+        .replace(/^(["'])(.*)\1$/, '$2')
+    : text
+}
+
+function runCommand(command: string): string {
+  const ran = spawnSync('sh', ['-c', command], {
+    encoding: 'utf8',
+    timeout: MASTER_LIMITS.master_key_command_ms,
+    maxBuffer: MASTER_LIMITS.key_file_bytes,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  if (ran.error || ran.status !== 0) {
+    const why = ran.error ? ran.error.message : `it ended with ${ran.signal ?? `status ${ran.status}`}`
+    throw new MasterKeyError(`master_key_command gave no key: ${why}.`)
+  }
+  return ran.stdout
+}
+
+function decode(text: string, where: string): Uint8Array {
+  const trimmed = text.trim()
+  const bytes = /^[0-9a-f]{64}$/i.test(trimmed) ? Buffer.from(trimmed, 'hex') : Buffer.from(trimmed, 'base64')
+  if (!/^[A-Za-z0-9+/_=-]+$/.test(trimmed) || bytes.byteLength !== KEY_BYTES) {
+    throw new MasterKeyError(
+      `${where} must be 32 random bytes in base64 or hex, e.g. from: openssl rand -base64 32`,
+    )
+  }
+  return bytes
+}
