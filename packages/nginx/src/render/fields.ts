@@ -5,7 +5,7 @@
 import { RenderError, TemplateError, ValueError } from '../errors.ts'
 import type { ResourceRef } from '../objects.ts'
 import { DOLLAR } from '../template/policy.ts'
-import { keyword, literal, type NginxValue, type NginxWords, regex, words } from '../template/values.ts'
+import { keyword, literal, type NginxValue, type NginxWords, refuseUnsafe, regex, words } from '../template/values.ts'
 import { WRITER_LIMITS } from '../template/writer.ts'
 
 /** Runs a step of rendering and reports its refusal as one of this field. */
@@ -32,6 +32,8 @@ const INDEX_FILES = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(?: +[A-Za-z0-9_-][A-Za-z0-9._
 const BIND_ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)$/
 
 function matching(text: string, pattern: RegExp, rule: string): string {
+  // First, so that no message repeats what a terminal would act on.
+  refuseUnsafe(text)
   if (!pattern.test(text)) throw new ValueError(rule)
   return text
 }
