@@ -78,11 +78,12 @@ export const LIMITS = {
   api_key_max_days: 3_660,
 
   // Channel
-  frame_bytes: 4_194_304,
+  /** Room for a manifest with the most entries. */
+  frame_bytes: 8_388_608,
   frame_object_bytes: 786_432,
   object_bytes: 524_288,
   manifest_entries: 50_000,
-  channel_queue_bytes: 8_388_608,
+  channel_queue_bytes: 67_108_864,
   clock_skew_ms: 60_000,
   nonce_keep_ms: 180_000,
   nonces: 100_000,
@@ -91,6 +92,7 @@ export const LIMITS = {
   handshake_ms: 10_000,
   reconnect_min_ms: 250,
   reconnect_max_ms: 30_000,
+  retry_later_max_ms: 60_000,
 
   // Deployment
   prepare_deadline_ms: 10_000,

@@ -78,6 +78,8 @@ export type AgentPosition = z.infer<typeof AgentPosition>
 export const AgentHello = z.object({
   type: z.literal('agent_hello'),
   protocol: z.int(),
+  /** Random, made when the agent's process starts: tells a restart from a second machine with the same identity. */
+  instance: z.string().min(16).max(64),
   facts: AgentFacts,
   position: AgentPosition,
 })
@@ -170,6 +172,8 @@ export const Objects = z.object({
 export const Commit = z.object({ type: z.literal('commit'), ...order, bundle_hash: sha256 })
 export const Abort = z.object({ type: z.literal('abort'), ...order, reason: long })
 export const LiftHold = z.object({ type: z.literal('lift_hold') })
+/** Answers a heartbeat, so that an agent notices a master that fell silent. */
+export const HeartbeatAck = z.object({ type: z.literal('heartbeat_ack') })
 
 export const MasterMessage = z.discriminatedUnion('type', [
   Welcome,
@@ -178,6 +182,7 @@ export const MasterMessage = z.discriminatedUnion('type', [
   Commit,
   Abort,
   LiftHold,
+  HeartbeatAck,
 ])
 export type MasterMessage = z.infer<typeof MasterMessage>
 export type MasterMessageOf<T extends MasterMessage['type']> = Extract<MasterMessage, { type: T }>

@@ -14,6 +14,27 @@ export const SIGNATURE_HEADERS = {
   signature: 'x-nxmesh-signature',
 } as const
 
+/** Headers of a refused upgrade: the master's time (decimal milliseconds since the epoch), and why, where the agent can mend it. */
+export const REFUSAL_HEADERS = { time: 'x-nxmesh-time', reason: 'x-nxmesh-refusal' } as const
+
+/** Close codes of the channel (RFC 6455 section 7.4.2: private use). */
+export const CLOSE_CODES = {
+  /** A frame or message that breaks the protocol. */
+  violation: 4400,
+  /** A newer connection of the same agent took over. */
+  displaced: 4401,
+  /** The same identity is connected from another process. */
+  identity_conflict: 4402,
+  /** Silence, or no hello in time. */
+  silence: 4408,
+  /** The agent reads too slowly; it is resynchronized when it is back. */
+  too_slow: 4413,
+  /** Deregistered, or the key ended. */
+  revoked: 4403,
+  /** The master stops, or takes no more agents at this moment. */
+  try_later: 4429,
+} as const
+
 export interface SignedRequest {
   readonly method: string
   /** Path with query, as sent. */
@@ -85,6 +106,8 @@ export function deriveKeys(session_key: Uint8Array, who: ChannelIdentity): Direc
 
 const SEQUENCE_BYTES = 8
 const MAC_BYTES = 32
+/** What a frame has beside its payload. */
+export const FRAME_OVERHEAD_BYTES = SEQUENCE_BYTES + MAC_BYTES
 
 /** Frame: sequence number (8 bytes, big-endian), HMAC-SHA256 over it and the payload (32 bytes), payload (UTF-8 JSON). */
 export class FrameSealer {
@@ -95,11 +118,13 @@ export class FrameSealer {
     this.#key = key
   }
 
-  seal(payload: string): Uint8Array {
-    const size = Buffer.byteLength(payload)
-    const frame = Buffer.allocUnsafe(SEQUENCE_BYTES + MAC_BYTES + size)
+  /** Bytes are taken as they are, so that one encoding serves many receivers. */
+  seal(payload: string | Uint8Array): Uint8Array {
+    const size = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.byteLength
+    const frame = Buffer.allocUnsafe(FRAME_OVERHEAD_BYTES + size)
     frame.writeBigUInt64BE(this.#next++, 0)
-    frame.write(payload, SEQUENCE_BYTES + MAC_BYTES)
+    if (typeof payload === 'string') frame.write(payload, FRAME_OVERHEAD_BYTES)
+    else frame.set(payload, FRAME_OVERHEAD_BYTES)
     mac(this.#key, frame).copy(frame, SEQUENCE_BYTES)
     return frame
   }
@@ -115,19 +140,19 @@ export class FrameOpener {
   }
 
   open(bytes: Uint8Array): string | null {
-    if (bytes.byteLength < SEQUENCE_BYTES + MAC_BYTES) return null
+    if (bytes.byteLength < FRAME_OVERHEAD_BYTES) return null
     const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     if (frame.readBigUInt64BE(0) !== this.#next) return null
-    if (!equal(mac(this.#key, frame), frame.subarray(SEQUENCE_BYTES, SEQUENCE_BYTES + MAC_BYTES))) return null
+    if (!equal(mac(this.#key, frame), frame.subarray(SEQUENCE_BYTES, FRAME_OVERHEAD_BYTES))) return null
     this.#next++
-    return frame.toString('utf8', SEQUENCE_BYTES + MAC_BYTES)
+    return frame.toString('utf8', FRAME_OVERHEAD_BYTES)
   }
 }
 
 function mac(key: Uint8Array, frame: Buffer): Buffer {
   return createHmac('sha256', key)
     .update(frame.subarray(0, SEQUENCE_BYTES))
-    .update(frame.subarray(SEQUENCE_BYTES + MAC_BYTES))
+    .update(frame.subarray(FRAME_OVERHEAD_BYTES))
     .digest()
 }
 
