@@ -1,0 +1,187 @@
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Database } from '../database/database.ts'
+import { writeFileDurably } from '../files.ts'
+import { MASTER_LIMITS } from '../limits.ts'
+import type { Secrets } from '../secrets/secrets.ts'
+import { coveredNames } from './certificate-rules.ts'
+import { insertCa, type StoredCa, storedCa } from './certificates-store.ts'
+import type { MadeCertificate } from './make-certificate.ts'
+
+const DAY_MS = 86_400_000
+const CA_KEY_IDENTITY = 'instance_facts/ca_key_sealed'
+const SERVER_KEY_IDENTITY = 'tls/server-key'
+
+/** What the listener serves with, and what agents check it by. */
+export interface ServerIdentity {
+  /** The server's certificate and those above it. */
+  readonly chain_pem: string
+  readonly key_pem: string
+  /** What agents trust from their join on. */
+  readonly ca_pem: string
+  /** SHA-256 of the CA certificate's DER, lower-case hex. */
+  readonly ca_fingerprint: string
+  readonly not_after: Date
+  readonly made_by: 'private_ca' | 'operator'
+}
+
+export interface AuthorityDeps {
+  readonly db: Database
+  readonly secrets: Secrets
+  readonly now: () => Date
+  /** Certificate and sealed key of this master's listener lie in `tls/` below. */
+  readonly data_dir: string
+}
+
+/** Certificates that cannot be served: the message names the file and the reason. */
+export class CertificateError extends Error {
+  override readonly name = 'CertificateError'
+}
+
+/**
+ * The private CA, made at the first start, and a server certificate by it for `names` (host names and addresses), kept
+ * until it nears its end, `names` changes or it does not fit the CA.
+ */
+export async function openAuthority(deps: AuthorityDeps, names: readonly string[]): Promise<ServerIdentity> {
+  const ca = (await storedCa(deps.db.read)) ?? (await makeStoredCa(deps))
+  const folder = join(deps.data_dir, 'tls')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const server = readServer(deps, folder, ca, names) ?? (await makeServer(deps, folder, ca, names))
+  writeFileDurably(join(folder, 'ca.pem'), ca.certificate_pem, 0o644)
+  return {
+    chain_pem: `${server.certificate_pem.trim()}\n${ca.certificate_pem.trim()}\n`,
+    key_pem: server.key_pem,
+    ca_pem: ca.certificate_pem,
+    ca_fingerprint: fingerprint(new X509Certificate(ca.certificate_pem)),
+    not_after: new X509Certificate(server.certificate_pem).validToDate,
+    made_by: 'private_ca',
+  }
+}
+
+const fingerprint = (certificate: X509Certificate) =>
+  createHash('sha256').update(certificate.raw).digest('hex')
+
+async function makeStoredCa(deps: AuthorityDeps): Promise<StoredCa> {
+  const { makeCa } = await import('./make-certificate.ts')
+  const made = await makeCa(deps.now())
+  const ca = {
+    certificate_pem: made.certificate_pem,
+    sealed_key: deps.secrets.seal(Buffer.from(made.key_pem), CA_KEY_IDENTITY),
+  }
+  return await deps.db.write(async tx => {
+    // Another master of this database may have been quicker.
+    const present = await storedCa(tx)
+    if (present) return present
+    await insertCa(tx, ca)
+    return ca
+  })
+}
+
+async function makeServer(
+  deps: AuthorityDeps,
+  folder: string,
+  ca: StoredCa,
+  names: readonly string[],
+): Promise<MadeCertificate> {
+  const { makeServerCertificate } = await import('./make-certificate.ts')
+  const key_pem = Buffer.from(deps.secrets.open(ca.sealed_key, CA_KEY_IDENTITY)).toString()
+  const made = await makeServerCertificate(
+    { certificate_pem: ca.certificate_pem, key_pem },
+    names,
+    deps.now(),
+  )
+  // One file, so that certificate and key always fit each other.
+  const kept = {
+    certificate_pem: made.certificate_pem,
+    sealed_key: deps.secrets.seal(Buffer.from(made.key_pem), SERVER_KEY_IDENTITY),
+  }
+  writeFileDurably(join(folder, 'server.json'), JSON.stringify(kept))
+  return made
+}
+
+/** The kept certificate; null when there is none or another must be made. It costs nothing to make one, so a damaged file is no error. */
+function readServer(
+  deps: AuthorityDeps,
+  folder: string,
+  ca: StoredCa,
+  names: readonly string[],
+): MadeCertificate | null {
+  const file = join(folder, 'server.json')
+  if (!existsSync(file)) return null
+  try {
+    const kept: { certificate_pem: string; sealed_key: string } = JSON.parse(readFileSync(file, 'utf8'))
+    const key_pem = Buffer.from(deps.secrets.open(kept.sealed_key, SERVER_KEY_IDENTITY)).toString()
+    const certificate = new X509Certificate(kept.certificate_pem)
+    const fits =
+      certificate.verify(new X509Certificate(ca.certificate_pem).publicKey) &&
+      certificate.checkPrivateKey(createPrivateKey(key_pem)) &&
+      certificate.validToDate.getTime() - deps.now().getTime() >
+        MASTER_LIMITS.server_certificate_renew_days * DAY_MS &&
+      coveredNames(certificate.subjectAltName ?? '', names)
+    return fits ? { certificate_pem: kept.certificate_pem, key_pem } : null
+  } catch {
+    return null
+  }
+}
+
+/** A chain and key that the operator gave. Agents pin the last certificate of the chain. */
+export function readGivenIdentity(
+  files: { certificate_file: string; key_file: string },
+  now: Date,
+): ServerIdentity {
+  const chain_pem = readPem(files.certificate_file)
+  const key_pem = readPem(files.key_file)
+  const blocks = chain_pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  const [leaf, last] = [
+    parsed(files.certificate_file, blocks[0]),
+    parsed(files.certificate_file, blocks.at(-1)),
+  ]
+  if (!keyFits(leaf, key_pem, files.key_file)) {
+    throw new CertificateError(
+      `${files.key_file} is not the key of the first certificate in ${files.certificate_file}.`,
+    )
+  }
+  if (leaf.validToDate <= now) {
+    throw new CertificateError(
+      `The certificate in ${files.certificate_file} ended at ${leaf.validToDate.toISOString()}.`,
+    )
+  }
+  return {
+    chain_pem,
+    key_pem,
+    ca_pem: `${blocks.at(-1)}\n`,
+    ca_fingerprint: fingerprint(last),
+    not_after: leaf.validToDate,
+    made_by: 'operator',
+  }
+}
+
+function readPem(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new CertificateError(`${file} cannot be read: ${(cause as Error).message}`, { cause })
+  }
+}
+
+function parsed(file: string, pem: string | undefined): X509Certificate {
+  try {
+    if (pem === undefined) throw new Error('there is none')
+    return new X509Certificate(pem)
+  } catch (cause) {
+    throw new CertificateError(`${file} holds no readable certificate: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+}
+
+function keyFits(leaf: X509Certificate, key_pem: string, file: string): boolean {
+  try {
+    return leaf.checkPrivateKey(createPrivateKey(key_pem))
+  } catch (cause) {
+    throw new CertificateError(`${file} holds no readable private key: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+}

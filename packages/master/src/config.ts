@@ -1,0 +1,139 @@
+import { join, resolve } from 'node:path'
+import { OPTION_KEYS, OPTIONS, type Option, type OptionKey } from './config-options.ts'
+import {
+  ConfigError,
+  type ConfigSources,
+  type FoundValue,
+  type FoundValues,
+  findValues,
+} from './config-values.ts'
+import type { MasterKeySource } from './secrets/master-key.ts'
+
+export { ConfigError } from './config-values.ts'
+
+/** Port 0 means: any free one. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** What the master runs with; every path is absolute. */
+export interface MasterConfig {
+  readonly data_dir: string
+  readonly listen: Address
+  /** Loopback only; null: no plain listener. */
+  readonly listen_plain: Address | null
+  /** Without a slash at its end; null: made of the host's name and the port. */
+  readonly public_url: string | null
+  readonly server_names: readonly string[]
+  readonly database_url: string
+  /** Null: a certificate of the private CA. */
+  readonly tls: { readonly certificate_file: string; readonly key_file: string } | null
+  readonly master_key: MasterKeySource
+  readonly log_level: LogLevel
+}
+
+/** Reads the settings: flags over environment over file over defaults. Throws `ConfigError`. */
+export async function loadConfig(sources: ConfigSources): Promise<MasterConfig> {
+  return toConfig(await findValues(sources))
+}
+
+/** One line for each setting: `key: value`, secrets masked, with `origin` where it came from. */
+export async function printConfig(sources: ConfigSources, origin: boolean): Promise<string> {
+  const found = await findValues(sources)
+  // What cannot be used is not printed as if it could.
+  toConfig(found)
+  const keys = [...OPTION_KEYS, 'master_key_file' as const].filter(
+    key => found[key] || key !== 'master_key_file',
+  )
+  return keys.map(key => printed(key, found[key], origin)).join('\n')
+}
+
+function printed(key: OptionKey | 'master_key_file', value: FoundValue | undefined, origin: boolean): string {
+  const secret = key !== 'master_key_file' && (OPTIONS[key] as Option).secret === true
+  const text = value === undefined ? 'null' : secret ? '********' : JSON.stringify(value.text)
+  return `${key}: ${text}${origin ? `  # ${value?.origin ?? 'not set'}` : ''}`
+}
+
+function toConfig(found: FoundValues): MasterConfig {
+  const data_dir = resolve(required(found, 'data_dir'))
+  const text = (key: OptionKey) => found[key]?.text ?? null
+  return {
+    data_dir,
+    listen: toAddress(found, 'listen', required(found, 'listen')),
+    listen_plain: toLoopback(found),
+    public_url: toPublicUrl(found),
+    server_names: (text('server_names') ?? '')
+      .split(',')
+      .map(one => one.trim())
+      .filter(one => one !== ''),
+    database_url: text('database.url') ?? `sqlite:${join(data_dir, 'master.db')}`,
+    tls: toTls(found),
+    master_key: {
+      value: text('master_key'),
+      command: text('master_key_command'),
+      file: resolve(found.master_key_file?.text ?? join(data_dir, 'master.key')),
+      may_create: found.master_key_file === undefined,
+    },
+    log_level: toLogLevel(found),
+  }
+}
+
+function required(found: FoundValues, key: OptionKey): string {
+  const value = found[key]
+  if (!value || value.text === '') throw wrong(found, key, 'must not be empty')
+  return value.text
+}
+
+function wrong(found: FoundValues, key: OptionKey, why: string): ConfigError {
+  return new ConfigError(`${key} ${why} (from: ${found[key]?.origin ?? 'nowhere'}).`)
+}
+
+function toAddress(found: FoundValues, key: OptionKey, text: string): Address {
+  const parts = /^(?:\[([0-9a-fA-F:.]+)\]|([^[\]:]*)):(\d{1,5})$/.exec(text)
+  const port = Number(parts?.[3])
+  if (!parts || port > 65_535) throw wrong(found, key, 'must be address:port, e.g. 0.0.0.0:8443 or [::]:8443')
+  return { host: parts[1] ?? (parts[2] || '0.0.0.0'), port }
+}
+
+function toLoopback(found: FoundValues): Address | null {
+  const text = found.listen_plain?.text
+  if (!text) return null
+  const address = toAddress(found, 'listen_plain', text)
+  if (!/^(localhost|::1|127(\.\d{1,3}){3})$/.test(address.host)) {
+    throw wrong(
+      found,
+      'listen_plain',
+      'must be a loopback address: passwords and keys would cross the network in the clear',
+    )
+  }
+  return address
+}
+
+function toPublicUrl(found: FoundValues): string | null {
+  const text = found.public_url?.text
+  if (!text) return null
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (url?.protocol !== 'https:' || url.pathname !== '/' || url.search || url.hash || url.username) {
+    throw wrong(found, 'public_url', 'must be https://host or https://host:port')
+  }
+  return url.origin
+}
+
+function toTls(found: FoundValues): MasterConfig['tls'] {
+  const certificate = found['tls.certificate_file']?.text
+  const key = found['tls.key_file']?.text
+  if (!certificate && !key) return null
+  if (!certificate || !key)
+    throw wrong(found, certificate ? 'tls.key_file' : 'tls.certificate_file', 'is needed beside the other')
+  return { certificate_file: resolve(certificate), key_file: resolve(key) }
+}
+
+function toLogLevel(found: FoundValues): LogLevel {
+  const level = LOG_LEVELS.find(one => one === found['log.level']?.text)
+  if (!level) throw wrong(found, 'log.level', `must be one of ${LOG_LEVELS.join(', ')}`)
+  return level
+}

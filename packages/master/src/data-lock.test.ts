@@ -1,0 +1,45 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { lockDataFolder } from './data-lock.ts'
+
+let dir: string
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'nxmesh-lock-'))
+})
+afterEach(() => rmSync(dir, { recursive: true }))
+
+/** Another process that takes the lock, says so, and waits. */
+async function otherHolder() {
+  const script = `
+    const { lockDataFolder } = await import(${JSON.stringify(join(import.meta.dir, 'data-lock.ts'))})
+    lockDataFolder(${JSON.stringify(dir)})
+    console.log('locked')
+    setInterval(() => {}, 60_000)`
+  const other = Bun.spawn([process.execPath, '-e', script], { stdout: 'pipe' })
+  const { value } = await other.stdout.getReader().read()
+  expect(new TextDecoder().decode(value)).toBe('locked\n')
+  return other
+}
+
+test('a second master on the same data folder is refused, and told the pid of the first', async () => {
+  const other = await otherHolder()
+  expect(() => lockDataFolder(dir)).toThrow(`process ${other.pid}`)
+  other.kill()
+  await other.exited
+})
+
+test('after kill -9 of the first, the folder is free at once', async () => {
+  const other = await otherHolder()
+  other.kill('SIGKILL')
+  await other.exited
+  lockDataFolder(dir)()
+})
+
+test('within one process the folder is also taken once, and free when given back', () => {
+  const unlock = lockDataFolder(dir)
+  expect(() => lockDataFolder(dir)).toThrow(`process ${process.pid}`)
+  unlock()
+  lockDataFolder(dir)()
+})

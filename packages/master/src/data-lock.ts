@@ -1,0 +1,45 @@
+import { Database } from 'bun:sqlite'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeFileDurably } from './files.ts'
+
+/** Another process uses the data folder. */
+export class DataFolderInUseError extends Error {
+  override readonly name = 'DataFolderInUseError'
+}
+
+/**
+ * Takes the data folder for this process; returns what gives it back. Throws `DataFolderInUseError` naming the other's pid.
+ *
+ * The lock is SQLite's exclusive lock on a file of its own, held as long as the process lives: the kernel drops it however
+ * the process ends, nothing stale stays behind, child processes do not inherit it, and a second master in the same
+ * process is refused too. The pid beside it is for the message only.
+ */
+export function lockDataFolder(data_dir: string): () => void {
+  const file = join(data_dir, 'lock')
+  const pid_file = join(data_dir, 'lock.pid')
+  closeSync(openSync(file, 'a', 0o600))
+  const holder = new Database(file)
+  try {
+    holder.run('PRAGMA busy_timeout = 0')
+    holder.run('BEGIN EXCLUSIVE')
+  } catch (cause) {
+    holder.close()
+    if ((cause as { code?: unknown }).code !== 'SQLITE_BUSY') throw cause
+    throw new DataFolderInUseError(
+      `The data folder ${data_dir} is used by another master${pidText(pid_file)}. Stop it first, or choose another data_dir.`,
+      { cause },
+    )
+  }
+  writeFileDurably(pid_file, `${process.pid}\n`, 0o644)
+  return () => holder.close()
+}
+
+function pidText(pid_file: string): string {
+  try {
+    return ` (process ${Number.parseInt(readFileSync(pid_file, 'utf8'), 10)})`
+  } catch {
+    // Taken a moment ago: its pid is not written yet.
+    return ''
+  }
+}
