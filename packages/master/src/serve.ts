@@ -1,0 +1,85 @@
+import { CHANNEL_PATH, LIMITS } from '@nxmesh/contract'
+import type { Server, WebSocketHandler } from 'bun'
+import type { ServerIdentity } from './certificates/authority.ts'
+import type { Address } from './config.ts'
+import type { HttpApp } from './http/make-http-app.ts'
+import { MASTER_LIMITS } from './limits.ts'
+
+/** The agents' door: what the listener needs of the channel. */
+export interface ChannelDoor<Data> {
+  /** Answers an upgrade request on CHANNEL_PATH: with a refusal, or with nothing when `server.upgrade` took the socket over. */
+  upgrade(request: Request, server: Server<Data>, ip_address: string | null): Promise<Response | undefined>
+  readonly websocket: WebSocketHandler<Data>
+}
+
+export interface Listener {
+  readonly port: number
+  /** Takes no new connection and waits for running requests, at most `grace_ms`; then ends what is left. */
+  stop(grace_ms: number): Promise<void>
+}
+
+/** TLS 1.3 or nothing; Bun takes OpenSSL's number (the name of a version throws), which its types do not know. */
+const TLS_1_3 = { minVersion: 0x0304 } as object
+
+/** HTTPS for people and programs, and the channel for agents. */
+export function listenTls<Data>(
+  address: Address,
+  identity: Pick<ServerIdentity, 'chain_pem' | 'key_pem'>,
+  app: HttpApp,
+  channel: ChannelDoor<Data>,
+): Listener {
+  const server = Bun.serve<Data>({
+    ...shared(address),
+    tls: { cert: identity.chain_pem, key: identity.key_pem, ...TLS_1_3 },
+    websocket: channel.websocket,
+    fetch: async (request, server) => {
+      const ip_address = server.requestIP(request)?.address ?? null
+      if (pathOf(request.url) === CHANNEL_PATH) return await channel.upgrade(request, server, ip_address)
+      return await app.fetch(request, { ip_address, tls: true, hold: () => server.timeout(request, 0) })
+    },
+  })
+  return listener(server)
+}
+
+/** HTTP without TLS, on loopback: for a proxy or a person on the same machine. Agents are not served here. */
+export function listenPlain(address: Address, app: HttpApp): Listener {
+  const server = Bun.serve({
+    ...shared(address),
+    fetch: async (request, server) => {
+      const ip_address = server.requestIP(request)?.address ?? null
+      return await app.fetch(request, { ip_address, tls: false, hold: () => server.timeout(request, 0) })
+    },
+  })
+  return listener(server)
+}
+
+const shared = (address: Address) => ({
+  hostname: address.host,
+  port: address.port,
+  idleTimeout: MASTER_LIMITS.idle_timeout_s,
+  // The application refuses a body over the limit with an answer; this bound is for what does not even begin to be one.
+  maxRequestBodySize: 2 * LIMITS.body_bytes,
+})
+
+function pathOf(url: string): string {
+  const start = url.indexOf('/', url.indexOf('://') + 3)
+  const end = url.indexOf('?', start)
+  return end < 0 ? url.slice(start) : url.slice(start, end)
+}
+
+const POLL_MS = 5
+
+function listener<Data>(server: Server<Data>): Listener {
+  return {
+    port: server.port ?? 0,
+    async stop(grace_ms) {
+      // Not awaited: it stays pending as long as a socket is open.
+      void server.stop(false)
+      const deadline = Date.now() + grace_ms
+      while (server.pendingRequests > 0 && Date.now() < deadline) {
+        await new Promise(resolve => setTimeout(resolve, POLL_MS))
+      }
+      await server.stop(true)
+    },
+  }
+}
