@@ -46,13 +46,20 @@ for (const { name } of cases) {
 
 interface Outcome {
   readonly files: Readonly<Record<string, string>>
-  readonly error: { readonly resource: unknown; readonly field: string | null; readonly message: string } | null
+  readonly error: {
+    readonly resource: unknown
+    readonly field: string | null
+    readonly message: string
+  } | null
 }
 
 function render({ facts, objects }: Input): Outcome {
   try {
     const files = renderBundle(objects, { ...DEFAULT_FACTS, ...facts })
-    return { files: Object.fromEntries(files.map(({ path, text }: RenderedFile) => [path, text])), error: null }
+    return {
+      files: Object.fromEntries(files.map(({ path, text }: RenderedFile) => [path, text])),
+      error: null,
+    }
   } catch (error) {
     if (!(error instanceof RenderError)) throw error
     return { files: {}, error: { resource: error.resource, field: error.field, message: error.message } }
@@ -75,7 +82,9 @@ function recorded(name: string): Outcome {
   const errorFile = join(GOLDEN, name, 'error.json')
   if (existsSync(errorFile)) return { files: {}, error: JSON.parse(readFileSync(errorFile, 'utf8')) }
   const expected = join(GOLDEN, name, 'expected')
-  const entries = readdirSync(expected, { withFileTypes: true, recursive: true }).filter(entry => entry.isFile())
+  const entries = readdirSync(expected, { withFileTypes: true, recursive: true }).filter(entry =>
+    entry.isFile(),
+  )
   const files = entries.map(entry => {
     const file = join(entry.parentPath, entry.name)
     return [relative(expected, file), readFileSync(file, 'utf8')]

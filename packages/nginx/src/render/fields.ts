@@ -5,7 +5,15 @@
 import { RenderError, TemplateError, ValueError } from '../errors.ts'
 import type { ResourceRef } from '../objects.ts'
 import { DOLLAR } from '../template/policy.ts'
-import { keyword, literal, type NginxValue, type NginxWords, refuseUnsafe, regex, words } from '../template/values.ts'
+import {
+  keyword,
+  literal,
+  type NginxValue,
+  type NginxWords,
+  refuseUnsafe,
+  regex,
+  words,
+} from '../template/values.ts'
 import { WRITER_LIMITS } from '../template/writer.ts'
 
 /** Runs a step of rendering and reports its refusal as one of this field. */

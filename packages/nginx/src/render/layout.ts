@@ -1,6 +1,7 @@
 /** Where files lie below a deployment folder, and the comment by which a person finds what a file came from. */
 import type { ResourceRef } from '../objects.ts'
-import { idText, upstreamName } from './fields.ts'
+import { refuseUnsafe } from '../template/values.ts'
+import { upstreamName } from './fields.ts'
 
 /** The only file at the top, because `current/*.conf` must open exactly one file through the symlink. */
 export const ENTRY_PATH = 'nxmesh.conf'
@@ -11,14 +12,14 @@ export const SUBFOLDERS = ['http', 'upstreams', 'listeners', 'sites', 'status'] 
 
 const SLUG_MAX_CHARS = 40
 
-/** The whole id is in the name, so that two sites never share a file. */
+/** The whole id, checked by `idText`, is in the name, so that two sites never share a file. */
 export function sitePath(name: string, id: string): string {
-  const slug = name
+  const slug = refuseUnsafe(name)
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .slice(0, SLUG_MAX_CHARS)
     .replace(/^-+|-+$/g, '')
-  return `sites/${slug === '' ? 'site' : slug}-${idText(id)}.conf`
+  return `sites/${slug === '' ? 'site' : slug}-${id}.conf`
 }
 
 export const upstreamPath = (name: string): string => `upstreams/${upstreamName(name)}.conf`

@@ -15,7 +15,8 @@ export function renderVirtualHost(host: VirtualHostObject, facts: RenderFacts): 
   const resource: ResourceRef = { kind: 'virtual_host', id: host.id }
   if (host.template_id !== 'default')
     throw new RenderError(resource, 'template_id', 'there is no such template')
-  const path = field(resource, 'id', () => sitePath(host.name, host.id))
+  const id = field(resource, 'id', () => fields.idText(host.id))
+  const path = field(resource, 'name', () => sitePath(host.name, id))
   const version = field(resource, 'version_number', () => fields.versionText(host.version_number))
   refuseDuplicates(resource, host.locations)
   const data: TemplateData = {

@@ -41,12 +41,15 @@ export function literal(text: string): NginxValue {
 }
 
 const REGEX_MAX_CHARS = 1_000
+// A named group sets the variable of its name, and could change what stands for a dollar sign.
+const OWN_GROUP = /\(\?P?[<']nx_/i
 
 /** A regular expression; whether PCRE accepts it is nginx's to say. Only rendered where nginx expects one. */
 export function regex(text: string): NginxValue {
   if (text === '') throw new ValueError('the regular expression is empty')
   if (text.length > REGEX_MAX_CHARS)
     throw new ValueError(`a regular expression has at most ${REGEX_MAX_CHARS} characters`)
+  if (OWN_GROUP.test(text)) throw new ValueError('groups named nx_… are reserved')
   return new NginxValue('regex', refuseUnsafe(text))
 }
 
