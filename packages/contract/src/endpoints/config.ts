@@ -18,7 +18,10 @@ const denied = ['UNAUTHENTICATED', 'FORBIDDEN'] as const
 /** With `wait`, the deployment as it ended (or as it stands at the end of the wait). */
 const WriteMeta = ChangeMeta.extend({ deployment: Deployment.optional() })
 const VersionParams = IdParams.extend({
-  version: z.string().regex(/^v?\d{1,15}$/, 'must be a version number such as 3 or v3'),
+  version: z
+    .string()
+    .max(16)
+    .regex(/^v?\d{1,15}$/, 'must be a version number such as 3 or v3'),
 })
 
 /** The endpoints that every versioned kind has; written once. */

@@ -46,4 +46,7 @@ export const ApiKey = z.object({
 })
 export type ApiKey = z.infer<typeof ApiKey>
 export const ApiKeyCreated = ApiKey.extend({ key: z.string().describe('Shown once, stored hashed') })
-export const ApiKeyCreate = z.strictObject({ name, expires_at: z.iso.datetime().nullable().optional() })
+export const ApiKeyCreate = z.strictObject({
+  name,
+  expires_at: z.iso.datetime().max(40).nullable().optional(),
+})

@@ -1,0 +1,146 @@
+import { ApiError, type Endpoint, type Permission, type Principal, validationError } from '@nxmesh/contract'
+import type { Logger } from 'pino'
+import { z } from 'zod'
+import type { Authenticator } from '../access/authenticator.ts'
+import type { Caller } from '../access/caller.ts'
+import { type Answer, errorAnswer } from './answer.ts'
+import type { Connection } from './connection.ts'
+import { type Idempotency, requestHash } from './idempotency.ts'
+import { etagOf, parseIfMatch, refuseForeignOrigin } from './preconditions.ts'
+import type { RateLimiter } from './rate-limiter.ts'
+import { parseBody, readBody } from './read-body.ts'
+
+export interface Incoming {
+  readonly request: Request
+  /** Path with query. */
+  readonly url: string
+  readonly params: Record<string, string>
+  readonly connection: Connection
+  readonly request_id: string
+}
+
+export interface EndpointDeps {
+  readonly authenticator: Authenticator
+  readonly idempotency: Idempotency
+  readonly limiter: RateLimiter
+  readonly log: Logger
+}
+
+/** A route with the types of its row taken off: the table has checked them against the row. */
+type AnyRoute = (request: {
+  caller: Caller
+  params: unknown
+  query: unknown
+  body: unknown
+  if_match: number | null
+  url: string
+}) => Promise<{ body: unknown; etag?: number }>
+
+const NOTHING = z.strictObject({})
+
+/** One row of the endpoint table as a function: who calls, may they, what do they ask, do it, answer. */
+export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps) {
+  const parse = parserOf(row)
+  const idempotent = row.method === 'POST' && typeof row.access === 'string'
+
+  return async (incoming: Incoming): Promise<Answer> => {
+    const { request, connection } = incoming
+    refuseForeignOrigin(request, request.headers.get('host') ?? '')
+    const caller = await admit(row, incoming, deps)
+    const if_match = parseIfMatch(request.headers.get('if-match'), row.etag === true && row.method !== 'GET')
+    const bytes = row.method === 'GET' ? new Uint8Array(0) : await readBody(request)
+    const asked = parse(incoming, bytes)
+    if (waits(asked.query)) connection.hold()
+    const work = async () => answerOf(row, await route({ ...asked, caller, if_match, url: incoming.url }))
+
+    const key = idempotent ? request.headers.get('idempotency-key') : null
+    if (key === null) return await work()
+    const hash = requestHash(row.method, incoming.url, bytes)
+    // A refusal is an answer as well: it is kept and given again.
+    const settled = () => work().catch(error => errorAnswer(error, incoming.request_id, deps.log))
+    return await deps.idempotency.once(caller.principal, key, hash, settled)
+  }
+}
+
+async function admit(row: Endpoint, incoming: Incoming, deps: EndpointDeps): Promise<Caller> {
+  const { request, connection, request_id } = incoming
+  if (typeof row.access !== 'string') {
+    deps.limiter.admitAddress(connection.ip_address)
+    return anonymous(connection, request_id)
+  }
+  const caller = await deps.authenticator.authenticate(request.headers.get('authorization'), {
+    ip_address: connection.ip_address,
+    request_id,
+  })
+  if (!caller) {
+    deps.limiter.admitAddress(connection.ip_address)
+    throw new ApiError('UNAUTHENTICATED', 'Send a valid API key or session token: Authorization: Bearer …')
+  }
+  deps.limiter.admitPrincipal(caller.principal)
+  if (row.access !== 'authenticated' && !caller.permissions.has(row.access))
+    throw new ApiError('FORBIDDEN', `This needs the permission ${row.access}`)
+  return caller
+}
+
+const NOBODY: Principal = { type: 'system', id: null }
+const NO_PERMISSIONS: ReadonlySet<Permission> = new Set()
+
+/** The caller of a public endpoint: what the request carries in its body decides, not who sends it. */
+function anonymous(connection: Connection, request_id: string): Caller {
+  return {
+    principal: NOBODY,
+    name: 'anonymous',
+    email: null,
+    permissions: NO_PERMISSIONS,
+    door: 'rest',
+    ip_address: connection.ip_address,
+    request_id,
+    session_id: null,
+  }
+}
+
+function parserOf({ params, query, body }: Endpoint) {
+  return (incoming: Incoming, bytes: Uint8Array) => ({
+    params: params && check(params, incoming.params, 'The path is not valid'),
+    query: optional(query, queryOf(incoming.url), 'The query parameters are not valid'),
+    body: optional(body, bytes.byteLength > 0 || body ? parseBody(bytes) : null),
+  })
+}
+
+/** Where a row takes none, nothing may be sent either: what is not read must not look as if it were. */
+function optional(schema: z.ZodType | undefined, value: unknown, message?: string): unknown {
+  if (schema) return check(schema, value ?? {}, message)
+  if (value !== null) check(NOTHING, value, message)
+  return undefined
+}
+
+function check(schema: z.ZodType, value: unknown, message?: string): unknown {
+  const parsed = schema.safeParse(value)
+  if (!parsed.success) throw validationError(parsed.error, message)
+  return parsed.data
+}
+
+/** The query's parameters; one that is there twice is refused, because two readers would take different ones. */
+function queryOf(url: string): Record<string, string> | null {
+  const start = url.indexOf('?')
+  if (start < 0) return null
+  const query: Record<string, string> = Object.create(null)
+  for (const [key, value] of new URLSearchParams(url.slice(start + 1))) {
+    if (key in query)
+      throw new ApiError('VALIDATION_ERROR', 'The query parameters are not valid', {
+        details: [{ field: key.slice(0, 100), message: 'must not be there twice' }],
+      })
+    query[key] = value
+  }
+  return { ...query }
+}
+
+const waits = (query: unknown): boolean => (query as { wait?: string } | null)?.wait !== undefined
+
+function answerOf(row: Endpoint, result: { body: unknown; etag?: number }): Answer {
+  return {
+    status: row.status,
+    body: row.status === 204 ? null : JSON.stringify(result.body),
+    headers: result.etag === undefined ? {} : { etag: etagOf(result.etag) },
+  }
+}

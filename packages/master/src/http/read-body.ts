@@ -1,0 +1,63 @@
+import { ApiError, LIMITS } from '@nxmesh/contract'
+import { parseStrictJson } from './strict-json.ts'
+
+const NOTHING = new Uint8Array(0)
+
+/**
+ * Reads a request's body into memory, at most `LIMITS.body_bytes` (PAYLOAD_TOO_LARGE): refused by its declared length before a
+ * byte is read, or while it arrives. A body that is not declared as plain `application/json` is UNSUPPORTED_MEDIA_TYPE.
+ */
+export async function readBody(request: Request): Promise<Uint8Array> {
+  if (request.body === null) return NOTHING
+  const declared = request.headers.get('content-length')
+  if (declared !== null && Number(declared) > LIMITS.body_bytes) throw tooLarge()
+  const bytes = declared === null ? await collect(request.body) : await readWhole(request)
+  if (bytes.byteLength > LIMITS.body_bytes) throw tooLarge()
+  if (bytes.byteLength > 0) requireJson(request.headers)
+  return bytes
+}
+
+/** The JSON value of a body in strict UTF-8; `{}` for an empty one, so that a schema says which fields are missing. */
+export function parseBody(bytes: Uint8Array): unknown {
+  if (bytes.byteLength === 0) return {}
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (cause) {
+    throw new ApiError('MALFORMED_REQUEST', 'The body is not valid UTF-8', { cause })
+  }
+  return parseStrictJson(text)
+}
+
+async function readWhole(request: Request): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await request.arrayBuffer())
+  } catch (cause) {
+    throw new ApiError('MALFORMED_REQUEST', 'The body ended early', { cause })
+  }
+}
+
+async function collect(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.byteLength
+    if (size > LIMITS.body_bytes) throw tooLarge()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, size)
+}
+
+/** A browser sends text/plain across origins without asking first; JSON it must ask for. */
+function requireJson(headers: Headers): void {
+  const [type, ...parameters] = (headers.get('content-type') ?? '')
+    .split(';')
+    .map(one => one.trim().toLowerCase())
+  const plain = parameters.every(one => one === '' || one === 'charset=utf-8' || one === 'charset="utf-8"')
+  if (type !== 'application/json' || !plain)
+    throw new ApiError('UNSUPPORTED_MEDIA_TYPE', 'The body must be sent as Content-Type: application/json')
+  if ((headers.get('content-encoding') ?? 'identity').toLowerCase() !== 'identity')
+    throw new ApiError('UNSUPPORTED_MEDIA_TYPE', 'A compressed body is not accepted')
+}
+
+const tooLarge = () => new ApiError('PAYLOAD_TOO_LARGE', `The body is larger than ${LIMITS.body_bytes} bytes`)

@@ -1,0 +1,146 @@
+import { afterAll } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ApiError, BASE_PATH, type Client, ENDPOINTS, makeClient } from '@nxmesh/contract'
+import pino from 'pino'
+import { access } from '../access/access-rules.ts'
+import { makeAccessArea } from '../access/make-access.ts'
+import { makeAuditLog } from '../audit/audit-service.ts'
+import type { Database } from '../database/database.ts'
+import { openDatabase } from '../database/open-database.ts'
+import { newId } from '../ids.ts'
+import { openTestSecrets } from '../secrets/testing.ts'
+import { makeTenancyDoors } from '../tenancy/make-tenancy.ts'
+import type { WorkspaceUsage } from '../tenancy/tenancy.ts'
+import { makeTenancy } from '../tenancy/tenancy-service.ts'
+import type { Connection } from './connection.ts'
+import { type HttpDeps, makeHttpApp } from './make-http-app.ts'
+import type { Routes } from './routing.ts'
+
+export interface TestClock {
+  now: () => Date
+  advance(ms: number): void
+}
+
+export interface TestApp {
+  readonly database: Database
+  readonly clock: TestClock
+  readonly setup_token: string
+  /** What was logged, as JSON lines. */
+  readonly logged: string[]
+  /** Requests that asked for the idle timeout to be lifted. */
+  held: number
+  fetch(path: string, init?: RequestInit, connection?: Partial<Connection>): Promise<Response>
+  client(token?: string, connection?: Partial<Connection>): Client
+  /** A client of the owner, made by the set-up. */
+  owner(): Promise<{ client: Client; token: string }>
+}
+
+export interface TestOptions {
+  readonly database?: Database
+  readonly routes?: Partial<Routes>
+  readonly usages?: readonly WorkspaceUsage[]
+  readonly rates?: HttpDeps['rates']
+}
+
+export const OWNER = { email: 'owner@example.com', password: 'correct horse battery' } as const
+export const ORIGIN = 'https://master.test:8443'
+
+/** The real application over real services on a real database; routes of areas that a test does not give answer NOT_FOUND. */
+export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
+  const database = options.database ?? (await openTemporary())
+  const clock = makeClock()
+  const logged: string[] = []
+  const log = pino({}, { write: (line: string) => void logged.push(line) })
+  const common = {
+    database,
+    audit: makeAuditLog({ db: database, now: clock.now, newId }),
+    log,
+    now: clock.now,
+    newId,
+  }
+  const area = makeAccessArea({ ...common, tenancy: makeTenancy(common) })
+  const tenancy = makeTenancyDoors({ ...common, access, usages: options.usages ?? [] })
+  const http = makeHttpApp({
+    ...common,
+    routes: { ...noRoutes(), ...area.routes, ...tenancy, ...options.routes },
+    authenticator: area.authenticator,
+    secrets: await openTestSecrets(database),
+    ready: async () => true,
+    version: 'test',
+    ...(options.rates ? { rates: options.rates } : {}),
+  })
+  const app: TestApp = {
+    database,
+    clock,
+    logged,
+    setup_token: (await area.setup.issueToken()) ?? '',
+    held: 0,
+    fetch(path, init = {}, connection = {}) {
+      const url = path.startsWith('https:') ? path : ORIGIN + path
+      const request = new Request(url, init)
+      if (!request.headers.has('host')) request.headers.set('host', new URL(url).host)
+      const hold = () => {
+        app.held++
+      }
+      return http.fetch(request, { ip_address: '192.0.2.1', tls: true, hold, ...connection })
+    },
+    client: (token, connection) =>
+      makeClient({
+        base_url: ORIGIN,
+        fetch: (url, init) => app.fetch(url, init, connection),
+        ...(token === undefined ? {} : { token }),
+      }),
+    async owner() {
+      const body = { setup_token: app.setup_token, ...OWNER }
+      const { data } = await app.client().call('setup', { body })
+      return { client: app.client(data.token), token: data.token }
+    },
+  }
+  return app
+}
+
+export const api = (path: string): string => BASE_PATH + path
+
+/** The code of the error that a promise ends with; what it gave instead, when it did not fail. */
+export async function codeOf(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    return { succeeded: await promise }
+  } catch (error) {
+    return error instanceof ApiError ? error.code : error
+  }
+}
+
+function makeClock(): TestClock {
+  let now_ms = Date.parse('2026-11-23T12:00:00.000Z')
+  return {
+    now: () => new Date(now_ms),
+    advance: ms => {
+      now_ms += ms
+    },
+  }
+}
+
+function noRoutes(): Routes {
+  const none = async () => {
+    throw new ApiError('NOT_FOUND', 'This area is not part of the test')
+  }
+  return Object.fromEntries(Object.keys(ENDPOINTS).map(id => [id, none])) as unknown as Routes
+}
+
+const temporary: { database: Database; dir: string }[] = []
+
+async function openTemporary(): Promise<Database> {
+  const dir = mkdtempSync(join(tmpdir(), 'nxmesh-http-'))
+  const database = await openDatabase(`sqlite:${join(dir, 'master.db')}`, () => {})
+  temporary.push({ database, dir })
+  return database
+}
+
+afterAll(async () => {
+  for (const { database, dir } of temporary.splice(0)) {
+    await database.close()
+    rmSync(dir, { recursive: true, force: true })
+  }
+})

@@ -1,0 +1,70 @@
+/** `burst` may come at once; `per_s` flow in each second after that. */
+export interface BucketRule {
+  readonly burst: number
+  readonly per_s: number
+}
+
+export interface TokenBuckets {
+  /** Takes one; 0 when there was one, otherwise the whole seconds until there is. */
+  take(key: string): number
+  /** Puts one back that was taken for something that turned out to be welcome. */
+  giveBack(key: string): void
+}
+
+interface Bucket {
+  tokens: number
+  at_ms: number
+}
+
+/** Token buckets by key. At most `max_keys` are remembered; the one used longest ago is forgotten first. */
+export function makeTokenBuckets(rule: BucketRule, max_keys: number, now: () => Date): TokenBuckets {
+  const buckets = new Map<string, Bucket>()
+
+  const fill = (key: string): Bucket => {
+    const at_ms = now().getTime()
+    const known = buckets.get(key)
+    const bucket = known ?? { tokens: rule.burst, at_ms }
+    // A clock that was set back adds nothing and takes nothing away.
+    const passed_s = Math.max(0, at_ms - bucket.at_ms) / 1_000
+    bucket.tokens = Math.min(rule.burst, bucket.tokens + passed_s * rule.per_s)
+    bucket.at_ms = at_ms
+    if (known) buckets.delete(key)
+    else if (buckets.size >= max_keys) forgetOldest(buckets)
+    buckets.set(key, bucket)
+    return bucket
+  }
+
+  return {
+    take(key) {
+      const bucket = fill(key)
+      if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / rule.per_s))
+      bucket.tokens -= 1
+      return 0
+    },
+    giveBack(key) {
+      const bucket = buckets.get(key)
+      if (bucket) bucket.tokens = Math.min(rule.burst, bucket.tokens + 1)
+    },
+  }
+}
+
+function forgetOldest(buckets: Map<string, Bucket>): void {
+  const oldest = buckets.keys().next()
+  if (!oldest.done) buckets.delete(oldest.value)
+}
+
+/** What stands for an address in a limit: an IPv6 customer has a whole /64 (RFC 6177), so that counts as one. */
+export function addressKey(ip_address: string | null): string {
+  if (ip_address === null) return 'unknown'
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip_address)
+  if (mapped?.[1]) return mapped[1]
+  if (!ip_address.includes(':')) return ip_address
+  const [head = '', tail] = ip_address.toLowerCase().split('::', 2)
+  const front = head === '' ? [] : head.split(':')
+  const back = tail ? tail.split(':') : []
+  const gap = tail === undefined ? [] : Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0')
+  return [...front, ...gap, ...back]
+    .slice(0, 4)
+    .map(part => part.replace(/^0+(?=.)/, ''))
+    .join(':')
+}

@@ -1,0 +1,8 @@
+import { makeOrganizations } from './organizations-service.ts'
+import { type TenancyRoutes, tenancyRoutes } from './tenancy-routes.ts'
+import { makeWorkspaces, type WorkspacesDeps } from './workspaces-service.ts'
+
+/** The doors of tenancy; the service for other areas is `makeTenancy`, which needs none of them. */
+export function makeTenancyDoors(deps: WorkspacesDeps): TenancyRoutes {
+  return tenancyRoutes({ organizations: makeOrganizations(deps), workspaces: makeWorkspaces(deps) })
+}

@@ -1,0 +1,45 @@
+import { ApiError, type ErrorDetail, type Organization, type Workspace } from '@nxmesh/contract'
+import type { OrganizationRow, WorkspaceRow } from './tenancy-store.ts'
+
+export const organizationOf = (row: OrganizationRow): Organization => ({
+  id: row.id,
+  name: row.name,
+  slug: row.slug,
+  created_at: row.created_at,
+  settings: {},
+})
+
+export const workspaceOf = (row: WorkspaceRow): Workspace => ({
+  id: row.id,
+  organization_id: row.organization_id,
+  name: row.name,
+  slug: row.slug,
+  deploy_mode: row.deploy_mode === 'manual' ? 'manual' : 'automatic',
+  created_at: row.created_at,
+})
+
+export const noOrganization = () => new ApiError('NOT_FOUND', 'There is no such organization')
+export const noWorkspace = () => new ApiError('NOT_FOUND', 'There is no such workspace')
+
+/** Refuses a slug that another one has. `holder`: who has it, `id`: who wants it (null: a new one). */
+export function refuseTakenSlug(
+  noun: string,
+  slug: string,
+  holder: { id: string } | undefined,
+  id: string | null,
+): void {
+  if (!holder || holder.id === id) return
+  const message = `The ${noun} ${holder.id} has the slug "${slug}" already`
+  throw new ApiError('CONFLICT', message, { details: [{ field: 'slug', message }] })
+}
+
+/** How many users of a thing an error lists; the last line says how many more there are. */
+const LISTED = 20
+
+export function refuseInUse(noun: string, details: readonly ErrorDetail[], total = details.length): void {
+  if (total === 0) return
+  const listed = details.slice(0, LISTED)
+  const more = total - listed.length
+  if (more > 0) listed.push({ field: listed[0]?.field ?? '', message: `and ${more} more` })
+  throw new ApiError('IN_USE', `The ${noun} is not empty`, { details: listed })
+}

@@ -1,0 +1,59 @@
+import type { AuditLog } from '../audit/audit.ts'
+import type { Tenancy } from './tenancy.ts'
+import { noWorkspace, organizationOf, workspaceOf } from './tenancy-rules.ts'
+import {
+  countOrganizations,
+  insertOrganization,
+  insertWorkspace,
+  lockWorkspaceRow,
+  raiseGeneration,
+  raiseReleaseNumber,
+  workspaceById,
+} from './tenancy-store.ts'
+import { newWorkspace } from './workspaces-service.ts'
+
+export interface TenancyDeps {
+  readonly audit: AuditLog
+  readonly now: () => Date
+  readonly newId: () => string
+}
+
+const FIRST = { name: 'default', slug: 'default' } as const
+
+function found<T>(row: T | undefined): T {
+  if (row === undefined) throw noWorkspace()
+  return row
+}
+
+export function makeTenancy({ audit, now, newId }: TenancyDeps): Tenancy {
+  return {
+    workspaceOf: async (db, id) => workspaceOf(found(await workspaceById(db, id))),
+    lockWorkspace: async (tx, id) => workspaceOf(found(await lockWorkspaceRow(tx, id))),
+    nextGeneration: async (tx, id) => found(await raiseGeneration(tx, id)),
+    nextReleaseNumber: async (tx, id) => found(await raiseReleaseNumber(tx, id)).release_number,
+
+    async ensureFirst(tx, caller) {
+      if ((await countOrganizations(tx)) > 0) return
+      const created_at = now().toISOString()
+      const organization = { ...FIRST, id: newId(), settings_json: '{}', created_at }
+      const workspace = newWorkspace({ ...FIRST, id: newId(), organization_id: organization.id, created_at })
+      await insertOrganization(tx, organization)
+      await insertWorkspace(tx, workspace)
+      await audit.append(tx, caller, {
+        action: 'organization.create',
+        object_type: 'organization',
+        object_id: organization.id,
+        organization_id: organization.id,
+        after: organizationOf(organization),
+      })
+      await audit.append(tx, caller, {
+        action: 'workspace.create',
+        object_type: 'workspace',
+        object_id: workspace.id,
+        organization_id: organization.id,
+        workspace_id: workspace.id,
+        after: workspaceOf(workspace),
+      })
+    },
+  }
+}

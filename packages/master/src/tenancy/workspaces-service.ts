@@ -1,0 +1,122 @@
+import type { Access, Scope } from '../access/caller.ts'
+import type { AuditLog } from '../audit/audit.ts'
+import type { Database, Queryable } from '../database/database.ts'
+import { sliceOf } from '../http/page.ts'
+import type { Workspaces, WorkspaceUsage } from './tenancy.ts'
+import { noOrganization, noWorkspace, refuseInUse, refuseTakenSlug, workspaceOf } from './tenancy-rules.ts'
+import {
+  countWorkspaces,
+  deleteWorkspace,
+  insertWorkspace,
+  listWorkspaces,
+  lockWorkspaceRow,
+  organizationById,
+  renameWorkspace,
+  type WorkspaceRow,
+  workspaceById,
+  workspaceBySlug,
+} from './tenancy-store.ts'
+
+export interface WorkspacesDeps {
+  readonly database: Database
+  readonly audit: AuditLog
+  readonly access: Access
+  readonly now: () => Date
+  readonly newId: () => string
+  readonly usages: readonly WorkspaceUsage[]
+}
+
+const organizationScope = (organization_id: string | undefined): Scope =>
+  organization_id === undefined ? { type: 'instance' } : { type: 'organization', organization_id }
+const scopeOf = (workspace_id: string): Scope => ({ type: 'workspace', workspace_id })
+const eventOf = (action: string, row: { id: string; organization_id: string }) => ({
+  action: `workspace.${action}`,
+  object_type: 'workspace',
+  object_id: row.id,
+  organization_id: row.organization_id,
+  workspace_id: row.id,
+})
+
+export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
+  const { database, audit, access, now, newId, usages } = deps
+
+  return {
+    async list(caller, { organization_id, ...query }) {
+      access.require(caller, 'workspace:read', organizationScope(organization_id))
+      if (organization_id !== undefined) await requireOrganization(database.read, organization_id)
+      const [rows, total] = await Promise.all([
+        listWorkspaces(database.read, organization_id, sliceOf(query)),
+        countWorkspaces(database.read, organization_id),
+      ])
+      return { items: rows.map(workspaceOf), total }
+    },
+
+    async get(caller, id) {
+      access.require(caller, 'workspace:read', scopeOf(id))
+      const row = await workspaceById(database.read, id)
+      if (!row) throw noWorkspace()
+      return workspaceOf(row)
+    },
+
+    async create(caller, input) {
+      const { organization_id, name, slug } = input
+      access.require(caller, 'workspace:write', organizationScope(organization_id))
+      return await database.write(async tx => {
+        await requireOrganization(tx, organization_id)
+        refuseTakenSlug('workspace', slug, await workspaceBySlug(tx, organization_id, slug), null)
+        const row = newWorkspace({
+          id: newId(),
+          organization_id,
+          name,
+          slug,
+          created_at: now().toISOString(),
+        })
+        await insertWorkspace(tx, row)
+        const after = workspaceOf(row)
+        await audit.append(tx, caller, { ...eventOf('create', row), after })
+        return after
+      })
+    },
+
+    async update(caller, id, patch) {
+      access.require(caller, 'workspace:write', scopeOf(id))
+      return await database.write(async tx => {
+        const row = await workspaceById(tx, id)
+        if (!row) throw noWorkspace()
+        const before = workspaceOf(row)
+        const after = { ...before, name: patch.name ?? before.name, slug: patch.slug ?? before.slug }
+        if (after.name === before.name && after.slug === before.slug) return before
+        refuseTakenSlug(
+          'workspace',
+          after.slug,
+          await workspaceBySlug(tx, row.organization_id, after.slug),
+          id,
+        )
+        await renameWorkspace(tx, id, { name: after.name, slug: after.slug })
+        await audit.append(tx, caller, { ...eventOf('update', row), before, after })
+        return after
+      })
+    },
+
+    async remove(caller, id) {
+      access.require(caller, 'workspace:delete', scopeOf(id))
+      await database.write(async tx => {
+        // The lock comes first: nothing may be put in while it is being looked at.
+        const row = await lockWorkspaceRow(tx, id)
+        if (!row) throw noWorkspace()
+        for (const usage of usages) refuseInUse('workspace', await usage(tx, id))
+        await deleteWorkspace(tx, id)
+        await audit.append(tx, caller, { ...eventOf('delete', row), before: workspaceOf(row) })
+      })
+    },
+  }
+}
+
+async function requireOrganization(db: Queryable, id: string): Promise<void> {
+  if (!(await organizationById(db, id))) throw noOrganization()
+}
+
+/** Epoch 1: zero is what an agent has that never had a plan. */
+export const newWorkspace = (
+  named: Pick<WorkspaceRow, 'id' | 'organization_id' | 'name' | 'slug' | 'created_at'>,
+): WorkspaceRow => ({ ...named, deploy_mode: 'automatic', epoch: 1, generation: 0, release_number: 0 })
