@@ -1,0 +1,57 @@
+import type { Kind } from '@nxmesh/contract'
+import type { z } from 'zod'
+
+/** A place in the data that points to another resource of the same workspace. */
+export type Reference =
+  | { readonly type: 'resource'; readonly field: string; readonly kind: Kind; readonly id: string }
+  /** A host name that means a resource when one of the workspace has it as alias; otherwise it is a name for DNS. */
+  | { readonly type: 'host'; readonly field: string; readonly host: string; readonly with_port: boolean }
+
+/** Something that only one resource of a workspace may have. `text` says it to people. */
+export interface Claim {
+  readonly key: string
+  readonly field: string
+  readonly text: string
+}
+
+/** One versioned kind. Everything else about it (store, service, routes, versions) is written once for all kinds. */
+export interface ConfigKind {
+  readonly kind: Kind
+  /** For messages, e.g. `virtual host`. */
+  readonly noun: string
+  /** The data of a version, validated as a whole. */
+  readonly data: z.ZodType<Record<string, unknown>>
+  nameOf(data: unknown): string
+  references(data: unknown): readonly Reference[]
+  claims(data: unknown): readonly Claim[]
+  /** Host names by which others may mean this resource, in lower case as nginx compares them. */
+  aliases(data: unknown): readonly string[]
+}
+
+interface TypedKind<D> {
+  readonly kind: Kind
+  readonly noun: string
+  readonly data: z.ZodType<D>
+  nameOf(data: D): string
+  references(data: D): readonly Reference[]
+  claims(data: D): readonly Claim[]
+  aliases(data: D): readonly string[]
+}
+
+/** Writes a kind with its own type of data. Stored data was validated by the same schema before it was written. */
+export const defineKind = <D extends object>(kind: TypedKind<D>): ConfigKind => ({
+  kind: kind.kind,
+  noun: kind.noun,
+  data: kind.data as unknown as ConfigKind['data'],
+  nameOf: data => kind.nameOf(data as D),
+  references: data => kind.references(data as D),
+  claims: data => kind.claims(data as D),
+  aliases: data => kind.aliases(data as D),
+})
+
+/** Names are unique within a kind. */
+export const nameClaim = (kind: Kind, noun: string, name: string): Claim => ({
+  key: `name/${kind}/${name}`,
+  field: 'name',
+  text: `the name of the ${noun} ${JSON.stringify(name)}`,
+})

@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto'
+import {
+  type AgentSelector,
+  canonicalJson,
+  type UpstreamData,
+  type VirtualHostData,
+  values,
+} from '@nxmesh/contract'
+import type { BundleObject, LocationObject, UpstreamObject, VirtualHostObject } from '@nxmesh/nginx/objects'
+import { proxyTarget } from '../config/kinds/virtual-host.ts'
+import type { ResourceVersion } from '../config/snapshot.ts'
+
+/** One object of a bundle: under `key` in the manifest, its canonical JSON, and the SHA-256 of that (hex). */
+export interface BundleEntry {
+  readonly key: string
+  readonly hash: string
+  readonly json: string
+  /** The line of the manifest's text. */
+  readonly line: string
+}
+
+/** An upstream at one version, ready for bundles. */
+export interface PlannedUpstream {
+  readonly id: string
+  readonly version_number: number
+  readonly data: UpstreamData
+  /** How nginx compares it with the host of a `proxy_pass`. */
+  readonly host: string
+  /** What objects that use it take from it: they change when this changes. */
+  readonly face: string
+  readonly entry: BundleEntry
+}
+
+/** A virtual host at one version; its object depends on the upstreams that it names. */
+export interface PlannedHost {
+  readonly id: string
+  readonly key: string
+  readonly version_number: number
+  readonly data: VirtualHostData
+  readonly server_names: readonly string[]
+  readonly longest_server_name: number
+  readonly selector: AgentSelector
+  readonly selector_key: string
+  readonly upstream_ids: readonly string[]
+  /** Hosts of `proxy_pass`: names of upstreams, or of DNS. */
+  readonly proxy_hosts: readonly string[]
+  /** The object as made last, with the faces of the upstreams that it was made from. */
+  made: { readonly faces: string; readonly entry: BundleEntry } | null
+}
+
+export function makeEntry(key: string, object: BundleObject): BundleEntry {
+  const json = canonicalJson(object)
+  const hash = createHash('sha256').update(json).digest('hex')
+  return { key, hash, json, line: `${key} ${hash}\n` }
+}
+
+export function planUpstream(resource: ResourceVersion): PlannedUpstream {
+  const data = resource.data as UpstreamData
+  const { id, version_number } = resource
+  const object: UpstreamObject = {
+    kind: 'upstream',
+    id,
+    version_number,
+    name: data.name,
+    algorithm: data.algorithm,
+    servers: data.servers,
+    keepalive_connections: data.keepalive_connections,
+    keepalive_timeout: data.keepalive_timeout,
+  }
+  const face = `${data.name} ${data.keepalive_connections === null ? 'close' : 'keepalive'}`
+  return {
+    id,
+    version_number,
+    data,
+    host: data.name.toLowerCase(),
+    face,
+    entry: makeEntry(`upstream/${id}`, object),
+  }
+}
+
+export function planHost(resource: ResourceVersion): PlannedHost {
+  const data = resource.data as VirtualHostData
+  const server_names = values.serverNames(data.server_name)
+  const ids = data.locations.flatMap(one => (one.upstream_id === null ? [] : [one.upstream_id]))
+  const hosts = data.locations.flatMap(one =>
+    one.proxy_pass === null ? [] : [proxyTarget(one.proxy_pass).host],
+  )
+  return {
+    id: resource.id,
+    key: `virtual_host/${resource.id}`,
+    version_number: resource.version_number,
+    data,
+    server_names,
+    longest_server_name: Math.max(...server_names.map(name => Buffer.byteLength(name))),
+    selector: data.target_agents,
+    selector_key: canonicalJson(data.target_agents),
+    upstream_ids: [...new Set(ids)],
+    proxy_hosts: [...new Set(hosts)],
+    made: null,
+  }
+}
+
+/** The object of a virtual host with the names of its upstreams; serialized and hashed again only when these change. */
+export function hostEntry(host: PlannedHost, upstream: (id: string) => PlannedUpstream): BundleEntry {
+  let faces = ''
+  for (const id of host.upstream_ids) faces += `${upstream(id).face}\n`
+  if (host.made?.faces !== faces)
+    host.made = { faces, entry: makeEntry(host.key, hostObject(host, upstream)) }
+  return host.made.entry
+}
+
+function hostObject(host: PlannedHost, upstream: (id: string) => PlannedUpstream): VirtualHostObject {
+  return {
+    kind: 'virtual_host',
+    id: host.id,
+    version_number: host.version_number,
+    name: host.data.name,
+    server_names: host.server_names,
+    listen_port: host.data.listen_port,
+    template_id: 'default',
+    gzip_enabled: host.data.gzip_enabled,
+    locations: host.data.locations.map(one => locationObject(one, upstream)),
+  }
+}
+
+function locationObject(
+  location: VirtualHostData['locations'][number],
+  upstream: (id: string) => PlannedUpstream,
+): LocationObject {
+  const { path, custom_headers } = location
+  if (location.upstream_id !== null) {
+    const { name, keepalive_connections } = upstream(location.upstream_id).data
+    return {
+      path,
+      custom_headers,
+      target: { type: 'upstream', name, keepalive: keepalive_connections !== null },
+    }
+  }
+  if (location.proxy_pass !== null)
+    return { path, custom_headers, target: { type: 'proxy', url: location.proxy_pass } }
+  return { path, custom_headers, target: { type: 'root', root: location.root ?? '/', index: location.index } }
+}
