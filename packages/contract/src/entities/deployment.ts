@@ -107,6 +107,11 @@ export const Deployment = z.object({
   started_at: time.nullable(),
   decided_at: time.nullable(),
   finished_at: time.nullable(),
+  followed_by: id
+    .nullable()
+    .describe(
+      'The deployment that carries on what this one did not bring: its absorber, or the next attempt',
+    ),
   targets: z.array(DeploymentTarget),
 })
 export type Deployment = z.infer<typeof Deployment>
