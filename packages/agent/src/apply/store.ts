@@ -1,0 +1,28 @@
+import { join } from 'node:path'
+import { SUBFOLDERS } from '@nxmesh/nginx/render/layout'
+import { syncFolder, syncPath } from '../host/files.ts'
+import { syncFileSystem } from '../host/system.ts'
+import { writeRecord } from '../state/records.ts'
+import type { ApplyContext } from './context.ts'
+import type { Rendered } from './render.ts'
+
+/** From here on one sync of the whole file system is cheaper than one of each file. */
+const FILES_SYNCED_SINGLY_MAX = 64
+
+/**
+ * Makes a rendered folder durable: the files that are new, then the lists of names, then the record. Runs beside `nginx -t`,
+ * so that it costs no time of its own. Shared files were made durable by the apply that wrote them.
+ */
+export async function store(ctx: ApplyContext, rendered: Rendered): Promise<void> {
+  if (rendered.written.length > FILES_SYNCED_SINGLY_MAX) await syncFileSystem(rendered.path)
+  else for (const file of rendered.written) syncPath(join(rendered.path, file.path))
+  for (const name of SUBFOLDERS) syncFolder(join(rendered.path, name))
+  syncFolder(rendered.path)
+  syncFolder(ctx.adoption.conf_d_path)
+  await pause()
+  writeRecord(ctx.paths, rendered.record)
+}
+
+function pause(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}
