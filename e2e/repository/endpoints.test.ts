@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import { BASE_PATH, ENDPOINTS, openApiDocument } from '@nxmesh/contract'
+import { BASE_PATH, ENDPOINTS } from '@nxmesh/contract'
 import type { Endpoint } from '@nxmesh/contract/endpoints/endpoint'
+import { openApiDocument } from '@nxmesh/contract/openapi'
 import { z } from 'zod'
 import { accessProblems, errorProblems, unboundedParts } from './endpoints.ts'
 
@@ -56,7 +57,7 @@ describe('every endpoint', () => {
   })
 
   test('is in the OpenAPI document, and nothing else is', () => {
-    const { paths } = openApiDocument() as { paths: Record<string, Record<string, unknown>> }
+    const { paths } = openApiDocument('1.0.0') as { paths: Record<string, Record<string, unknown>> }
     const documented = Object.entries(paths).flatMap(([path, methods]) =>
       Object.keys(methods).map(method => `${method.toUpperCase()} ${path.replace(BASE_PATH, '')}`),
     )
