@@ -2,8 +2,11 @@
 import { afterAll, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { checkAllowed, defaultPolicy } from './check/allowed.ts'
+import { lint } from './directives/lint.ts'
 import { RenderError } from './errors.ts'
 import type { BundleObject, RenderedFile, RenderFacts } from './objects.ts'
+import { parseConfig } from './parser.ts'
 import { renderBundle } from './render/bundle.ts'
 import { renderEntry } from './render/entry.ts'
 import { ENTRY_PATH } from './render/layout.ts'
@@ -40,7 +43,9 @@ for (const { name } of cases) {
     const outcome = render(input)
     if (UPDATE) record(name, outcome)
     expect(outcome).toEqual(recorded(name))
-    if (!outcome.error) await passesNginx(name, input, outcome.files)
+    if (outcome.error) return
+    passesOwnJudgement(input, outcome.files)
+    await passesNginx(name, input, outcome.files)
   })
 }
 
@@ -90,6 +95,17 @@ function recorded(name: string): Outcome {
     return [relative(expected, file), readFileSync(file, 'utf8')]
   })
   return { files: Object.fromEntries(files), error: null }
+}
+
+/** What we render must be right by our own directive table, and allowed on a host that nobody configured further. */
+function passesOwnJudgement({ facts }: Input, files: Outcome['files']): void {
+  const { nginx_version } = { ...DEFAULT_FACTS, ...facts }
+  const policy = defaultPolicy('/etc/nginx/conf.d/20260101000000')
+  for (const text of Object.values(files)) {
+    const { directives } = parseConfig(text)
+    expect(lint(directives, { context: 'http', nginx_version })).toEqual([])
+    expect(checkAllowed(directives, policy)).toEqual([])
+  }
 }
 
 async function passesNginx(name: string, { facts }: Input, files: Outcome['files']): Promise<void> {
