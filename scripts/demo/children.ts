@@ -41,8 +41,18 @@ export class Children {
 
   start(spec: ChildSpec): void {
     if (this.#stopping) return
-    const [command = '', ...args] = ['setpriv', '--pdeathsig', spec.end_signal.replace('SIG', ''), ...spec.command]
-    const child = spawn(command, args, { cwd: spec.cwd, env: spec.env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    const [command = '', ...args] = [
+      'setpriv',
+      '--pdeathsig',
+      spec.end_signal.replace('SIG', ''),
+      ...spec.command,
+    ]
+    const child = spawn(command, args, {
+      cwd: spec.cwd,
+      env: spec.env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     this.#running.set(child, spec)
     const last_lines = this.#listen(child, spec)
     const gone = (how: string) => {
