@@ -64,6 +64,11 @@ test('adopting twice changes nothing', () => {
   }
 })
 
+test('a file that has everything already stays as it is, byte for byte', () => {
+  const text = `${ADOPTION_BANNER}\nerror_log ${OPTIONS.error_log_path} notice;\nevents {}\nhttp {\n  ${INCLUDE} # last\n}\n`
+  expect(adopt(text, OPTIONS)).toMatchObject({ changed: false, text })
+})
+
 test('further error logs and main settings', () => {
   const { text } = adopt('error_log syslog:server=10.0.0.1 warn;\nhttp {}', {
     ...OPTIONS,

@@ -5,7 +5,7 @@ import { provedTemplate } from '../render/proved-template.ts'
 import { checkText, httpConfig, removeFolder, testFolder } from '../testing/nginx.ts'
 import { DOLLAR } from './policy.ts'
 import { template } from './template.ts'
-import { keyword, regex, withVariables, words } from './values.ts'
+import { keyword, literal, regex, withVariables, words } from './values.ts'
 
 /** The specification's example (MF-003), verbatim. */
 const EXAMPLE = `# Example virtual host template
@@ -153,6 +153,9 @@ test('regular expressions, variables and keywords stand only where they belong',
   expect(refusal('root {{p}};', { p: regex('a') }).message).toContain('no regular expression')
   expect(refusal('location x{{p}} { }', { p: path }).message).toContain('several arguments')
   expect(refusal('location {{p}}x { }', { p: path }).message).toContain('nothing can follow')
+  expect(
+    refusal('location {{p}}{{q}} { }', { p: words([keyword('=', ['=']), literal('/a')]), q: '/b' }).message,
+  ).toContain('nothing can follow')
   const host = withVariables('$host-x', ['host'])
   expect(template('return 200 {{h}}y;').render({ h: host })).toBe(`return 200 "${'$'}{host}-xy";`)
   expect(() => withVariables('$http_authorization', ['host'])).toThrow('not allowed')
@@ -163,6 +166,7 @@ test('regular expressions, variables and keywords stand only where they belong',
 test('only own properties are read', () => {
   const data = { list: ['a'], text: 'x', own: JSON.parse('{"toString": "mine"}') }
   expect(template('return 200 {{own.toString}};').render(data)).toBe('return 200 mine;')
+  expect(template('{{#if toString}}inherited;{{else}}own;{{/if}}').render(data)).toBe('own;')
   for (const path of ['text.length', 'list.map', 'toString', 'list.concat.name', '../text']) {
     expect(refusal(`return 200 {{${path}}};`, data)).toBeInstanceOf(TemplateError)
   }
