@@ -61,30 +61,33 @@ async function open(options: AgentOptions, lock: Lock): Promise<Agent> {
   }
 }
 
-/** What the pipeline works with, for the agent itself and for commands beside it. */
-export async function makeContext(options: AgentOptions) {
-  const { log, nginx } = options
+/** Locates nginx, takes it over where that has not happened yet, starts it where that is wanted. */
+export async function prepareNginx(options: AgentOptions) {
+  const paths = statePaths(options.state_dir)
+  makeStateFolders(paths)
   const now = options.now ?? (() => new Date())
   const newId = options.newId ?? randomUUIDv7
-  const paths = statePaths(options.state_dir)
+  const { log, nginx } = options
   const installation = await locateNginx(nginx)
   const adoption = await withApplyLock(paths, () => adoptNginx({ installation, paths, now, newId, log }))
   if (nginx.start) await startNginx(installation, adoption.status_port)
+  return { paths, installation, adoption, now, newId, log }
+}
+
+/** What the pipeline works with, for the agent itself and for commands beside it. */
+export async function makeContext(options: AgentOptions) {
+  const prepared = await prepareNginx(options)
+  const { paths, installation, adoption, newId } = prepared
   const objects = openObjectCache(paths)
   const reports = makeLateReports()
   const context: ApplyContext = {
-    paths,
-    installation,
-    adoption,
+    ...prepared,
     journal: openJournal(paths),
     objects,
     inbox: makeInbox(objects),
     staging: makeStaging(adoption.conf_d_path, newId),
     facts: makeFactsReader(installation, adoption),
     reports,
-    log,
-    now,
-    newId,
     base: null,
   }
   return { context, reports }
