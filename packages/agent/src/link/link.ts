@@ -63,7 +63,6 @@ export function startLink(options: LinkOptions & { readonly instance?: string })
         limits.silence_ms,
         orders,
         message => current?.send(message),
-        now_ms,
         () => current?.close('the master fell silent'),
       )
       const ended = (ending: Ending) => {

@@ -81,13 +81,9 @@ export async function fetchPinnedCa(target: TlsTarget, fingerprint: string): Pro
     })
   const chain = await presentedChain(target)
   const pinned = chain.find(der => createHash('sha256').update(der).digest('hex') === wanted)
-  const ca = pinned && new X509Certificate(pinned)
-  if (ca?.ca) return ca.toString()
-  const where = `${target.host}:${target.port}`
+  if (pinned) return new X509Certificate(pinned).toString()
   throw new RegistrationError(
-    pinned
-      ? `The certificate with that fingerprint at ${where} is not a CA`
-      : `${where} presents no certificate with the CA fingerprint ${wanted}. Nothing was sent. Is this the right master?`,
+    `${target.host}:${target.port} presents no certificate with the CA fingerprint ${wanted}. Nothing was sent. Is this the right master?`,
     { retryable: false },
   )
 }
