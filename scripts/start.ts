@@ -1,87 +1,36 @@
-import { mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { openAccount } from './demo/account.ts'
 import { agentIsOnline, prepareAgent } from './demo/agent.ts'
 import { type ChildEnd, Children } from './demo/children.ts'
+import { fromSource, makeFolders, startAgent, startMaster, startNginx } from './demo/daemons.ts'
 import { loadMemory, type Memory, writePrivate } from './demo/memory.ts'
-import { makeNginxFiles, makeSamplePage } from './demo/nginx-files.ts'
+import { makeSamplePage } from './demo/nginx-files.ts'
 import { requireFreePorts } from './demo/ports.ts'
 import { serveSampleSite } from './demo/sample-site.ts'
 import { type DemoSettings, demoSettings } from './demo/settings.ts'
-import { until } from './demo/until.ts'
 
 /** `npm start`: master, one agent and one private nginx with a sample site, until a signal ends them all. */
 
-const MASTER_DEADLINE_MS = 60_000
-const ROOT = join(import.meta.dir, '..')
 const began_ms = Date.now()
 
 const say = (text: string) =>
   console.log(`[${((Date.now() - began_ms) / 1000).toFixed(1).padStart(5)} s] ${text}`)
 
-/** Settings of ours in the reader's environment are not meant for the demo's processes. */
-const childEnv = (): NodeJS.ProcessEnv =>
-  Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('NXMESH_')))
-
-const entry = (name: string) => [process.execPath, '--no-env-file', join(ROOT, 'bin', name)]
-
-interface Greeting {
-  readonly setup_token: string | null
-  readonly ca_fingerprint: string
-}
-
-async function startMaster(settings: DemoSettings, children: Children): Promise<Greeting> {
-  const told = { setup_token: null as string | null, ca_fingerprint: '' }
-  children.start({
-    name: 'master',
-    command: [
-      ...entry('nxmesh.ts'),
-      ...['master', 'run', '--data-dir', settings.paths.master_data],
-      ...['--listen', `127.0.0.1:${settings.tls_port}`, '--listen-plain', `127.0.0.1:${settings.plain_port}`],
-    ],
-    cwd: settings.dir,
-    env: childEnv(),
-    end_signal: 'SIGTERM',
-    on_line: line => {
-      told.setup_token = /^ +setup token +(\S+)$/.exec(line)?.[1] ?? told.setup_token
-      told.ca_fingerprint = /^ +CA fingerprint +(\S+)$/.exec(line)?.[1] ?? told.ca_fingerprint
-    },
-  })
-  await until('the master’s start', MASTER_DEADLINE_MS, async () => {
-    const ready = told.ca_fingerprint !== '' && (await fetch(`${settings.plain_url}/readyz`)).ok
-    return ready || null
-  })
-  return told
-}
-
-function startNginx(settings: DemoSettings, children: Children): void {
-  makeNginxFiles(settings)
-  const prefix = settings.paths.nginx
-  children.start({
-    name: 'nginx',
-    command: ['nginx', '-p', prefix, '-c', join(prefix, 'nginx.conf'), '-g', 'daemon off;'],
-    cwd: prefix,
-    env: childEnv(),
-    end_signal: 'SIGTERM',
-  })
-}
-
-function startAgent(settings: DemoSettings, children: Children, config: string): void {
-  const command = [...entry('nxmesh-agent.ts'), 'run', '--config', config]
-  children.start({ name: 'agent', command, cwd: settings.dir, env: childEnv(), end_signal: 'SIGTERM' })
-}
-
 async function start(settings: DemoSettings, children: Children): Promise<Memory> {
   const { paths } = settings
-  for (const folder of [paths.logs, paths.agent_state, paths.master_data])
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolders(settings)
   const memory = loadMemory(paths.memory)
   say(`starting the master on ${settings.url}`)
-  const greeting = await startMaster(settings, children)
+  const greeting = await startMaster(settings, children, fromSource)
   const client = await openAccount(settings, memory, greeting.setup_token)
   say('starting nginx and the agent beside it')
   startNginx(settings, children)
-  startAgent(settings, children, await prepareAgent(client, settings, memory, greeting.ca_fingerprint))
+  startAgent(
+    settings,
+    children,
+    fromSource,
+    await prepareAgent(client, settings, memory, greeting.ca_fingerprint),
+  )
   await agentIsOnline(client, memory)
   say(memory.sample_site_made ? 'waiting for nginx to answer' : 'creating a sample site through the API')
   makeSamplePage(settings)

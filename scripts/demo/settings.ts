@@ -34,15 +34,18 @@ export function demoSettings(env: Readonly<Record<string, string | undefined>>):
   const base = Number(env.NXMESH_DEMO_PORT_BASE ?? PORT_BASE_DEFAULT)
   if (!Number.isInteger(base) || base < PORT_BASE_MIN || base > PORT_BASE_MAX)
     throw new Error(`NXMESH_DEMO_PORT_BASE must be a number from ${PORT_BASE_MIN} to ${PORT_BASE_MAX}`)
-  const [tls_port, plain_port, nginx_port] = [base + 443, base + 80, base + 88]
+  return settingsFor(dir, { tls_port: base + 443, plain_port: base + 80, nginx_port: base + 88 })
+}
+
+export type DemoPorts = Pick<DemoSettings, 'tls_port' | 'plain_port' | 'nginx_port'>
+
+export function settingsFor(dir: string, ports: DemoPorts): DemoSettings {
   return {
     dir,
-    tls_port,
-    plain_port,
-    nginx_port,
-    url: `https://${HOST}:${tls_port}`,
-    plain_url: `http://${HOST}:${plain_port}`,
-    nginx_url: `http://${HOST}:${nginx_port}`,
+    ...ports,
+    url: `https://${HOST}:${ports.tls_port}`,
+    plain_url: `http://${HOST}:${ports.plain_port}`,
+    nginx_url: `http://${HOST}:${ports.nginx_port}`,
     paths: {
       master_data: join(dir, 'master'),
       agent_state: join(dir, 'agent'),
