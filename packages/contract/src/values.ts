@@ -6,8 +6,9 @@ import { LIMITS } from './limits.ts'
  * control characters, line separators, zero-width and bidirectional marks are refused everywhere, never cleaned up.
  */
 
-// C0, DEL, C1 (with U+0085), soft hyphen, zero-width and bidirectional marks, line and paragraph separators, BOM, lone surrogates.
-const UNSAFE = /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\p{Cs}]/u
+// Controls, line and paragraph separators, lone surrogates, and what no font shows (soft hyphen, zero-width and bidirectional
+// marks, fillers, tags; Unicode's Default_Ignorable) but for the variation selectors of emoji.
+const UNSAFE = /(?![\ufe00-\ufe0f])[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\ufff9-\ufffb\p{Default_Ignorable_Code_Point}]/u
 
 /** Text for people: one line, no invisible characters, not blank at either end. */
 export const text = (max_chars: number, min_chars = 1) =>
@@ -40,6 +41,9 @@ const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
 const HOST = new RegExp(`^(?:${LABEL}\\.)*${LABEL}$`)
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$/
 
+/** Lower-cases ASCII only: elsewhere a sign such as U+212A would turn into a letter that was never checked. */
+const lowerCased = (value: string) => value.replace(/[A-Z]+/g, letters => letters.toLowerCase())
+
 /** RFC 1123 host name in ASCII (internationalized names in their `xn--` form), lower-cased. */
 export function isHostName(value: string): boolean {
   if (value.length > LIMITS.host_name_chars || !HOST.test(value)) return false
@@ -53,7 +57,7 @@ export const serverName = z
   .min(1)
   .max(LIMITS.server_name_chars)
   .transform((value, context) => {
-    const names = value.split(',').map(part => part.replace(/^ +| +$/g, '').toLowerCase())
+    const names = value.split(',').map(part => lowerCased(part.replace(/^ +| +$/g, '')))
     if (names.length > LIMITS.server_names) context.addIssue(`must be at most ${LIMITS.server_names} names`)
     const seen = new Set<string>()
     for (const one of names) {
@@ -70,22 +74,25 @@ export const serverNames = (value: string): string[] => value.split(',').map(par
 
 export const port = z.int().min(1).max(65_535)
 
+/**
+ * A host that nginx connects to: a name (underscores as in Docker's service names are fine) or an IPv4 address. `unix` is
+ * none: in front of a colon nginx takes it for the beginning of a socket's path.
+ */
+const isPeer = (host: string) => host !== 'unix' && isHostName(host.replaceAll('_', '-'))
+
 /** `host:port`, `IPv4:port` or `[IPv6]:port`, lower-cased. */
 export const serverAddress = z
   .string()
   .max(LIMITS.address_chars)
   .transform((value, context) => {
-    const address = value.toLowerCase()
-    const match = /^(?:\[([0-9a-f:.]+)\]|([^[\]:]+)):(\d{1,5})$/.exec(address)
-    const host = match?.[2]
-    const valid =
-      match &&
-      Number(match[3]) >= 1 &&
-      Number(match[3]) <= 65_535 &&
-      (host ? isHostName(host.replaceAll('_', '-')) : isIpv6(match[1] ?? ''))
+    const [, ipv6, host, digits] =
+      /^(?:\[([0-9a-f:.]+)\]|([^[\]:]+)):(\d{1,5})$/.exec(lowerCased(value)) ?? []
+    const valid = isPort(Number(digits)) && (host === undefined ? isIpv6(ipv6 ?? '') : isPeer(host))
     if (!valid) context.addIssue('must be host:port, IPv4:port or [IPv6]:port')
-    return address
+    return valid ? `${host ?? `[${ipv6}]`}:${Number(digits)}` : value
   })
+
+const isPort = (number: number) => number >= 1 && number <= 65_535
 
 function isIpv6(value: string): boolean {
   return z.ipv6().safeParse(value).success
@@ -116,10 +123,10 @@ export const proxyUrl = z
       /^(https?):\/\/(\[[0-9a-f:.]+\]|[^/:[\]]+)(?::(\d{1,5}))?(\/[A-Za-z0-9/._~%!&*+=:@,()-]*)?$/i.exec(
         value,
       )
-    const host = match?.[2]?.toLowerCase() ?? ''
-    const known = host.startsWith('[') ? isIpv6(host.slice(1, -1)) : isHostName(host.replaceAll('_', '-'))
+    const host = lowerCased(match?.[2] ?? '')
+    const known = host.startsWith('[') ? isIpv6(host.slice(1, -1)) : isPeer(host)
     const portNumber = match?.[3] === undefined ? 80 : Number(match[3])
-    if (!match || !known || portNumber < 1 || portNumber > 65_535) {
+    if (!match || !known || !isPort(portNumber)) {
       context.addIssue(
         'must be http://host[:port][/path] or https://…, without query, fragment, user or variables',
       )
