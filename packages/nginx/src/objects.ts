@@ -91,6 +91,11 @@ export interface RenderFacts {
     readonly default_servers: readonly string[]
     /** Names of http-level directives that the carried configuration sets already. */
     readonly http_directives: readonly string[]
+    /** What adoption took out of nginx.conf: computed hash sizes never fall below. */
+    readonly hash_floors?: {
+      readonly server_names_hash_max_size: number | null
+      readonly server_names_hash_bucket_size: number | null
+    }
   }
 }
 

@@ -3,7 +3,7 @@
  * Looks at the text alone: a symlink below an allowed folder is for the caller to resolve.
  */
 import type { Diagnostic } from '../directives/lint.ts'
-import { directivesNamed } from '../directives/table.ts'
+import { DIRECTIVES } from '../directives/table.ts'
 import { type Directive, walk } from '../parser.ts'
 import { DOLLAR } from '../template/policy.ts'
 
@@ -65,6 +65,13 @@ const HTTP_SIDE = new Set([
   'upstream',
 ])
 
+/** Names of the directive table, so that a directive nobody knows is refused. */
+const ALLOWED: ReadonlySet<string> = new Set(
+  DIRECTIVES.filter(({ contexts }) => contexts.some(context => HTTP_SIDE.has(context)))
+    .map(({ name }) => name)
+    .filter(name => !REFUSED.test(name)),
+)
+
 const DATA_BLOCKS = new Set(['types', 'map', 'geo', 'split_clients', 'charset_map'])
 
 /** Everything in the text that the policy does not allow; an empty list means that it may be used. */
@@ -84,8 +91,7 @@ function problemOf(directive: Directive, policy: LocalPolicy): string | null {
   const { name, args } = directive
   const [first = ''] = args.map(({ value }) => value)
   if (name === 'include') return isBelow(first, policy.deployment_folder) ? null : `may not include ${first}`
-  const known = directivesNamed(name).some(({ contexts }) => contexts.some(context => HTTP_SIDE.has(context)))
-  if (!known || REFUSED.test(name)) return `the directive ${name} is not allowed on this host`
+  if (!ALLOWED.has(name)) return `the directive ${name} is not allowed on this host`
   if (name === 'root' || name === 'alias') return contentProblem(first, policy)
   if (name === 'access_log' || name === 'error_log') return logProblem(name, first, policy)
   if (READS_FILE.test(name) && !isBelow(first, policy.deployment_folder)) return `may not read ${first}`

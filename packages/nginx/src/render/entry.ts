@@ -26,8 +26,11 @@ export type StatusOptions = StatusAddress & {
   readonly generation: number
   /** Unique per apply: tells workers that started after this reload from all others. */
   readonly apply_id: string
+  /** Whether this nginx has http_stub_status_module; true unless said otherwise. */
+  readonly stub_status?: boolean
 }
 
+const STUB_STATUS = '    location = /nxmesh/stub_status {\n        stub_status;\n    }\n'
 const MARKER_WORD = /^[A-Za-z0-9_-]{1,64}$/
 
 /**
@@ -49,10 +52,7 @@ server {
     location = /nxmesh/marker {
         return 200 "${marker}";
     }
-    location = /nxmesh/stub_status {
-        stub_status;
-    }
-    location / {
+${options.stub_status === false ? '' : STUB_STATUS}    location / {
         return 404;
     }
 }
