@@ -3,8 +3,9 @@ import { withApplyLock } from './apply/apply-lock.ts'
 import type { ApplyContext } from './apply/context.ts'
 import { makeInbox } from './apply/inbox.ts'
 import { makeStaging } from './apply/staging.ts'
-import { type Lock, tryLock } from './host/lock.ts'
+import { type Lock, waitForLock } from './host/lock.ts'
 import { randomUUIDv7 } from './ids.ts'
+import { AGENT_LIMITS } from './limits.ts'
 import type { Log } from './log.ts'
 import { adoptNginx } from './nginx/adoption.ts'
 import { makeFactsReader } from './nginx/facts.ts'
@@ -37,7 +38,7 @@ export interface Agent {
 export async function openAgent(options: AgentOptions): Promise<Agent> {
   const paths = statePaths(options.state_dir)
   makeStateFolders(paths)
-  const lock = tryLock(paths.agent_lock)
+  const lock = await waitForLock(paths.agent_lock, AGENT_LIMITS.agent_lock_max_ms)
   if (lock === null) throw new NginxError(`another agent runs with ${paths.root}`)
   try {
     return await open(options, lock)

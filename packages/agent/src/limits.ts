@@ -9,6 +9,8 @@ export const AGENT_LIMITS = {
   nginx_start_max_ms: 10_000,
   marker_max_ms: 1_000,
   apply_lock_max_ms: 60_000,
+  /** Long enough for a `status` that looks whether the lock is held. */
+  agent_lock_max_ms: 1_000,
   poll_ms: 1,
   /** After this long without an outcome the polls come further apart. */
   poll_eager_ms: 3_000,

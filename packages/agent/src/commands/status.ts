@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { AgentConfig } from '../config.ts'
-import { readLink } from '../host/files.ts'
+import { exists, readLink } from '../host/files.ts'
 import { tryLock } from '../host/lock.ts'
 import { type Installation, locateNginx } from '../nginx/installation.ts'
 import { readMarker } from '../nginx/marker.ts'
@@ -77,6 +77,7 @@ function nginxStatus(installation: Installation, adoption: AdoptionRecord | null
 }
 
 function isAgentRunning(paths: StatePaths): boolean {
+  if (!exists(paths.agent_lock)) return false
   const lock = tryLock(paths.agent_lock)
   lock?.release()
   return lock === null
