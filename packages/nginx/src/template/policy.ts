@@ -10,7 +10,7 @@ export const DOLLAR = '$' + '{nx_dollar}'
 export interface Place {
   readonly block: string
   readonly words: readonly string[]
-  /** The value starts its argument. */
+  /** The value starts its argument, or the part behind `http://`, where `unix:` has a meaning too. */
   readonly first: boolean
 }
 

@@ -139,6 +139,7 @@ test('leading signs and schemes with a meaning of their own are closed', () => {
   for (const value of ['~x', '=x', '@x', '^~ x', 'unix:/x', 'SYSLOG:x', 'data:x', 'engine:x']) {
     expect(refusal('access_log {{v}};', { v: value }).message).toContain('special meaning')
     expect(refusal('access_log "{{v}}";', { v: value }).message).toContain('special meaning')
+    expect(refusal('proxy_pass http://{{v}};', { v: value }).message).toContain('special meaning')
     expect(refusal('location {{v}} { }', { v: value }).message).toContain('must start with /')
     expect(template('add_header X "{{v}}";').render({ v: value })).toContain(value)
   }

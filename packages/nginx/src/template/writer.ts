@@ -106,7 +106,7 @@ export class Writer {
     }
     const word = this.word as Word
     if (word.sealed) throw new ValueError('nothing can follow several arguments in the same place')
-    const first = word.written === '' || word.written === '"' || word.written === "'"
+    const first = /^["']?(?:[a-z]+:\/\/)?$/i.test(word.written)
     const text = textAt({ block: this.blocks.at(-1) ?? '', words: this.words, first }, value)
     this.put(word, text)
     lex.variable = false
