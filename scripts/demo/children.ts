@@ -64,6 +64,13 @@ export class Children {
     child.once('exit', (code, signal) => gone(signal ? `signal ${signal}` : `exit code ${code}`))
   }
 
+  /** Throws when no child of this name runs. */
+  pid(name: string): number {
+    const found = [...this.#running].find(([, spec]) => spec.name === name)?.[0].pid
+    if (found === undefined) throw new Error(`${name} does not run`)
+    return found
+  }
+
   /** Ends all, in the reverse order of their start; what does not end by itself is killed. */
   async stop(): Promise<void> {
     this.#stopping = true

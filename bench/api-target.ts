@@ -1,0 +1,80 @@
+import { join } from 'node:path'
+import { makeClient } from '@nxmesh/contract/client'
+import { loadConfig, startMaster } from '@nxmesh/master'
+import { findResource, listResources, parseData } from '@nxmesh/master/config/config-store'
+import { openDatabase } from '@nxmesh/master/database/open-database'
+import { Hono } from 'hono'
+import pino from 'pino'
+import { locationsOf } from './hosts.ts'
+
+/**
+ * The process that the API benchmark loads: a whole master, and beside it the same queries behind bare Hono without authorization.
+ * Says on its output, as one line of JSON, where both listen; ends when its input ends.
+ */
+
+const HOSTS = 100
+const PAGE = 20
+const UNLIMITED = { burst: 1e9, per_s: 1e9 }
+
+const [, , dir = ''] = process.argv
+const config = await loadConfig({
+  flags: { 'data-dir': dir, listen: '127.0.0.1:0', 'listen-plain': '127.0.0.1:0' },
+})
+const master = await startMaster(config, {
+  log: pino({ level: 'error' }),
+  rates: { principal: UNLIMITED, address: UNLIMITED },
+})
+const base_url = master.plain_url ?? ''
+const { api_key, workspace_id, id } = await fill()
+const db = await openDatabase(config.database_url, error => console.error(error))
+
+const bare = new Hono()
+bare.get('/:id', async context => {
+  const row = await findResource(db.read, 'virtual_host', context.req.param('id'))
+  return row ? context.json({ data: { ...row, ...parseData(row.data_json) } }) : context.notFound()
+})
+bare.get('/', async context => {
+  const { items, total } = await listResources(db.read, 'virtual_host', workspace_id, {
+    limit: PAGE,
+    offset: 0,
+  })
+  const data = items.map(row => ({ ...row, ...parseData(row.data_json) }))
+  return context.json({ data, meta: { total } })
+})
+const floor = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: bare.fetch })
+
+console.log(
+  JSON.stringify({ base_url, floor_url: `http://127.0.0.1:${floor.port}`, api_key, workspace_id, id }),
+)
+process.stdin.resume().on('end', () => void end())
+
+async function end(): Promise<void> {
+  await floor.stop(true)
+  await db.close()
+  await master.stop()
+  process.exit(0)
+}
+
+async function fill() {
+  const setup_token = master.setup_token ?? ''
+  const user = { email: 'bench@example.com', password: 'a password of the benchmark' }
+  const session = await makeClient({ base_url }).call('setup', { body: { setup_token, ...user } })
+  const token = session.data.token
+  const client = makeClient({ base_url, token })
+  const key = await client.call('api_keys_create', { body: { name: 'bench' } })
+  const workspace = (await client.call('workspaces_list')).data[0]?.id ?? ''
+  const pool = { workspace_id: workspace, name: 'pool', servers: [{ address: '127.0.0.1:9' }] }
+  const upstream_id = (await client.call('upstreams_create', { body: pool })).data.id
+  let last = ''
+  for (let n = 0; n < HOSTS; n++) {
+    const body = {
+      workspace_id: workspace,
+      name: `site ${n}`,
+      server_name: `site${n}.example.com`,
+      listen_port: 8088,
+      locations: locationsOf(upstream_id, join(dir, 'www'), 'x'),
+    }
+    last = (await client.call('virtual_hosts_create', { body })).data.id
+  }
+  return { api_key: key.data.key, workspace_id: workspace, id: last }
+}

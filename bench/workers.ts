@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs'
+
+/** What an outsider sees of nginx's processes in /proc; product and floor are judged by the same eyes. */
+
+const POLL_MS = 1
+
+/** Pids of the workers that accept connections. */
+export function acceptingWorkers(nginx_pid: number): number[] {
+  const children = readFileSync(`/proc/${nginx_pid}/task/${nginx_pid}/children`, 'utf8').trim()
+  return children === '' ? [] : children.split(' ').map(Number).filter(accepts)
+}
+
+/** A worker that ended has no title any more, one that is told to end says so in it. */
+function accepts(pid: number): boolean {
+  try {
+    const title = readFileSync(`/proc/${pid}/cmdline`, 'latin1')
+    return title.includes('worker process') && !title.includes('shutting down')
+  } catch {
+    return false
+  }
+}
+
+/** Resolves when none of these workers accepts connections any more. */
+export async function haveStopped(workers: readonly number[], deadline_ms: number): Promise<void> {
+  const end = performance.now() + deadline_ms
+  while (workers.some(accepts)) {
+    if (performance.now() > end) throw new Error(`workers ${workers.join(', ')} still accept connections`)
+    await new Promise(resolve => setTimeout(resolve, POLL_MS))
+  }
+}
+
+/** Resident memory of a process in MB (10^6 bytes). */
+export function residentMb(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  if (kib === undefined) throw new Error(`process ${pid} shows no memory`)
+  return (Number(kib) * 1024) / 1e6
+}
