@@ -139,15 +139,21 @@ export const VirtualHostData = z.strictObject(virtualHostFields).superRefine((da
       path: ['ssl_certificate_id'],
       ...notBuilt('certificates are not built yet; leave it null'),
     })
-  const paths = data.locations.map(location => location.path)
-  const twice = paths.findIndex((path, index) => paths.indexOf(path) !== index)
+  const keys = data.locations.map(location => locationKey(location.path))
+  const twice = keys.findIndex((key, index) => keys.indexOf(key) !== index)
   if (twice >= 0)
     context.addIssue({
       code: 'custom',
       path: ['locations', twice, 'path'],
-      message: `${paths[twice]} is there twice`,
+      message: `${data.locations[twice]?.path} is there twice`,
     })
 })
+
+/** nginx refuses `/a` beside `^~ /a`: both are the prefix `/a`. */
+function locationKey(path: string): string {
+  const { modifier, pattern } = v.splitLocationPath(path)
+  return modifier === '^~' ? pattern : path
+}
 export type VirtualHostData = z.infer<typeof VirtualHostData>
 
 // --- What every versioned kind shares ---
