@@ -69,6 +69,14 @@ test('a file that has everything already stays as it is, byte for byte', () => {
   expect(adopt(text, OPTIONS)).toMatchObject({ changed: false, text })
 })
 
+test('an include that is there already, even a relative one, does not double the sites', () => {
+  for (const pattern of ['/etc/nginx/conf.d/current/*.conf', 'conf.d/current/*.conf']) {
+    const { text } = adopt(`http {\n  include ${pattern};\n  gzip on;\n}\n`, OPTIONS)
+    expect(text.match(/current/g)).toHaveLength(1)
+    expect(text).toContain(`gzip on;\n  ${INCLUDE}\n}`)
+  }
+})
+
 test('further error logs and main settings', () => {
   const { text } = adopt('error_log syslog:server=10.0.0.1 warn;\nhttp {}', {
     ...OPTIONS,

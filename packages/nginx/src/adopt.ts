@@ -125,10 +125,13 @@ function ensureBlock(text: string, name: string): string {
 
 /** Puts the include last in the last `http` block, and takes it away from where it stood before. */
 function ensureInclude(text: string, pattern: string): string {
-  const isIt = ({ name, args }: Directive): boolean => name === 'include' && args[0]?.value === pattern
-  const last = httpDirectives(text).at(-1)
-  const found = httpDirectives(text).filter(isIt)
-  if (found.length === 1 && last !== undefined && isIt(last)) return text
+  // A relative pattern may mean the same files; included twice, every site would be there twice.
+  const means = (value: string): boolean => value === pattern || pattern.endsWith(`/${value}`)
+  const isIt = ({ name, args }: Directive): boolean => name === 'include' && means(args[0]?.value ?? '')
+  const all = httpDirectives(text)
+  const found = all.filter(isIt)
+  const [only] = found
+  if (found.length === 1 && only === all.at(-1) && only?.args[0]?.value === pattern) return text
   let result = text
   for (const { span } of found.reverse()) result = removeLine(result, span)
   const end = httpBlocks(result).at(-1)?.block?.span.end ?? result.length
