@@ -1,10 +1,9 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
 import { ApiError, ENDPOINTS, LIMITS } from '@nxmesh/contract'
-import { api, codeOf, ORIGIN, openTestApp, type TestApp } from './testing.ts'
+import { api, ORIGIN, openTestApp, refusal, requests, type TestApp } from './testing.ts'
 
 let app: TestApp
 let token: string
-const calls = { lift_hold: 0 }
 
 beforeAll(async () => {
   app = await openTestApp({
@@ -19,42 +18,16 @@ beforeAll(async () => {
         return { body: { data: {}, meta: {} } as never, etag: 4 }
       },
       deployments_get: async () => ({ body: { data: {} } as never }),
-      agents_lift_hold: async () => {
-        calls.lift_hold++
-        return { body: { data: {} } as never }
-      },
     },
   })
   token = (await app.owner()).token
 })
 
 const ID = '0192f0c1-2d3e-7abc-8def-0123456789ab'
-const headers = (more: Record<string, string> = {}) => ({ authorization: `Bearer ${token}`, ...more })
-const post = (
-  path: string,
-  body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>,
-  more: Record<string, string> = {},
-) =>
-  app.fetch(api(path), {
-    method: 'POST',
-    body,
-    headers: headers({ 'content-type': 'application/json', ...more }),
-  })
-const get = (path: string, more: Record<string, string> = {}) =>
-  app.fetch(api(path), { headers: headers(more) })
-
-async function refusal(response: Response | Promise<Response>) {
-  const answer = await response
-  const { error } = (await answer.json()) as {
-    error: {
-      code: string
-      message: string
-      details: { field: string; message: string }[]
-      request_id: string
-    }
-  }
-  return { ...error, status: answer.status, fields: error.details.map(one => one.field) }
-}
+const { headers, post, get } = requests(
+  () => app,
+  () => token,
+)
 
 describe('a request that cannot be read', () => {
   test.each([
@@ -299,111 +272,5 @@ describe('what is answered', () => {
     expect(app.held).toBe(0)
     await get(`/deployments/${ID}?wait=applied`)
     expect(app.held).toBe(1)
-  })
-})
-
-describe('Idempotency-Key', () => {
-  test('the same request again gets the same answer, and nothing happens twice', async () => {
-    const path = `/agents/${ID}/lift-hold`
-    const [a, b] = [
-      await post(path, '', { 'idempotency-key': 'k-1' }),
-      await post(path, '', { 'idempotency-key': 'k-1' }),
-    ]
-    expect([a.status, b.status, calls.lift_hold]).toEqual([200, 200, 1])
-    expect(b.headers.get('idempotent-replayed')).toBe('true')
-    expect(await b.text()).toBe(await a.text())
-  })
-
-  test('another request under the key is refused; another caller’s key is his own', async () => {
-    const create = (name: string, authorization = `Bearer ${token}`) =>
-      post('/api-keys', JSON.stringify({ name }), { 'idempotency-key': 'k-2', authorization })
-    const { data } = (await (await create('one')).json()) as { data: { key: string } }
-    expect(await refusal(create('two'))).toMatchObject({ status: 409, code: 'IDEMPOTENCY_CONFLICT' })
-    expect((await create('three', `Bearer ${data.key}`)).status).toBe(201)
-  })
-
-  test('a token in a kept answer is not stored in clear', async () => {
-    const answer = await post('/api-keys', '{"name":"kept"}', { 'idempotency-key': 'k-3' })
-    const { data } = (await answer.json()) as { data: { key: string } }
-    const stored = JSON.stringify(
-      await app.database.read.selectFrom('idempotency_keys').selectAll().execute(),
-    )
-    expect(stored).not.toContain(data.key)
-    expect(stored).not.toContain(Buffer.from(data.key).toString('base64'))
-    const again = await post('/api-keys', '{"name":"kept"}', { 'idempotency-key': 'k-3' })
-    expect(((await again.json()) as { data: { key: string } }).data.key).toBe(data.key)
-  })
-
-  test('of two at once one runs', async () => {
-    const create = () => post('/organizations', '{"name":"x","slug":"at-once"}', { 'idempotency-key': 'k-4' })
-    const statuses = (await Promise.all([create(), create()])).map(one => one.status).sort()
-    expect(statuses).toEqual([201, 409])
-    expect((await create()).status).toBe(201)
-  })
-
-  test('a refusal is kept; a failure of the master is not', async () => {
-    const twice = () => post('/organizations', '{"name":"x","slug":"at-once"}', { 'idempotency-key': 'k-5' })
-    const [a, b] = [await refusal(twice()), await refusal(twice())]
-    expect(a).toEqual(b)
-    expect(a).toMatchObject({ status: 409, code: 'CONFLICT', fields: ['slug'] })
-  })
-
-  test('a request that a dead master left behind runs again; after a day a key is free', async () => {
-    await post('/organizations', '{"name":"x","slug":"left-behind"}', { 'idempotency-key': 'k-6' })
-    await app.database.write(async tx => {
-      const gone = { status: null, body: null, headers_json: null }
-      await tx.updateTable('idempotency_keys').set(gone).where('idempotency_key', '=', 'k-6').execute()
-    })
-    const again = await post('/organizations', '{"name":"x","slug":"left-behind"}', {
-      'idempotency-key': 'k-6',
-    })
-    expect(again.status).toBe(409)
-    app.clock.advance(LIMITS.idempotency_keep_h * 3_600_000 + 1)
-    token = (
-      await app
-        .client()
-        .call('login', { body: { email: 'owner@example.com', password: 'correct horse battery' } })
-    ).data.token
-    const other = await post('/organizations', '{"name":"x","slug":"a-day-later"}', {
-      'idempotency-key': 'k-6',
-    })
-    expect(other.status).toBe(201)
-  })
-
-  test('a key that is too long or has spaces', async () => {
-    for (const key of ['a b', 'x'.repeat(LIMITS.idempotency_key_chars + 1)])
-      expect(await refusal(post('/organizations', '{}', { 'idempotency-key': key }))).toMatchObject({
-        status: 422,
-      })
-    const body = '{"name":"x","slug":"key"}'
-    expect(await refusal(post('/organizations', body, { 'idempotency-key': 'a b' }))).toMatchObject({
-      status: 400,
-    })
-  })
-})
-
-describe('rates', () => {
-  test('a caller that asks too much waits as long as it is told; others do not', async () => {
-    const small = await openTestApp({ rates: { principal: { burst: 3, per_s: 0.5 } } })
-    const { client } = await small.owner()
-    const other = (await client.call('api_keys_create', { body: { name: 'other' } })).data.key
-    await client.call('me')
-    await client.call('me')
-    const refused = await client.call('me').catch(error => error as ApiError)
-    expect(refused).toMatchObject({ code: 'RATE_LIMITED', retry_after_s: 2 })
-    expect((await small.client(other).call('me')).data.name).toBe('other')
-    small.clock.advance(2_000)
-    expect((await client.call('me')).data.name).toBe('owner@example.com')
-  })
-
-  test('an address without credentials is slowed, whatever X-Forwarded-For says', async () => {
-    const small = await openTestApp({ rates: { address: { burst: 5, per_s: 1 } } })
-    const codes = []
-    for (let n = 0; n < 8; n++)
-      codes.push((await small.fetch(api('/me'), { headers: { 'x-forwarded-for': `10.0.0.${n}` } })).status)
-    expect(codes).toEqual([401, 401, 401, 401, 401, 429, 429, 429])
-    expect(await codeOf(small.client(undefined, { ip_address: '192.0.2.77' }).call('me'))).toBe(
-      'UNAUTHENTICATED',
-    )
   })
 })

@@ -103,6 +103,40 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
 
 export const api = (path: string): string => BASE_PATH + path
 
+/** What a caller with a token sends; both are asked for at each request, because a test may change them. */
+export function requests(app: () => TestApp, token: () => string) {
+  const headers = (more: Record<string, string> = {}) => ({ authorization: `Bearer ${token()}`, ...more })
+  return {
+    headers,
+    get: (path: string, more: Record<string, string> = {}) =>
+      app().fetch(api(path), { headers: headers(more) }),
+    post: (
+      path: string,
+      body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>,
+      more: Record<string, string> = {},
+    ) =>
+      app().fetch(api(path), {
+        method: 'POST',
+        body,
+        headers: headers({ 'content-type': 'application/json', ...more }),
+      }),
+  }
+}
+
+/** The error that a response carries, its status and the fields that it names. */
+export async function refusal(response: Response | Promise<Response>) {
+  const answer = await response
+  const { error } = (await answer.json()) as {
+    error: {
+      code: string
+      message: string
+      details: { field: string; message: string }[]
+      request_id: string
+    }
+  }
+  return { ...error, status: answer.status, fields: error.details.map(one => one.field) }
+}
+
 /** The code of the error that a promise ends with; what it gave instead, when it did not fail. */
 export async function codeOf(promise: Promise<unknown>): Promise<unknown> {
   try {
