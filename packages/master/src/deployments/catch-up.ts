@@ -1,0 +1,156 @@
+import { resolveLeftOpen } from './deployment-store.ts'
+import type { DeliveryAgent } from './engine.ts'
+import { type Engine, hasJoined, type Lane, type Loaded, SYSTEM, stamp } from './engine.ts'
+import { insertedRun } from './follow-up.ts'
+import { type Bundle, plan } from './planner.ts'
+import { isOnHold } from './positions.ts'
+import { retryAgent } from './queue.ts'
+import { type Run, type Trigger, targetsIn } from './run.ts'
+import { deploy } from './runner.ts'
+
+/** Agents of one delivery of what was missed. */
+const AGENTS_AT_ONCE = 1_000
+
+/**
+ * Marks an agent to be brought to the newest decided release, if it is not there. Does not hold the workspace's queue. Agents
+ * that come in the same moment share a deployment.
+ */
+export function consider(engine: Engine, lane: Lane, agent_id: string, trigger: Trigger): void {
+  if (engine.stopped) return
+  lane.waiting.set(agent_id, trigger)
+  if (lane.catching) return
+  lane.catching = true
+  void catchUp(engine, lane).then(
+    () => {
+      lane.catching = false
+    },
+    error => {
+      lane.catching = false
+      engine.deps.onError(`catching up in workspace ${lane.workspace_id}`, error)
+      for (const id of lane.waiting.keys()) retryAgent(engine, lane, id)
+      lane.waiting.clear()
+    },
+  )
+}
+
+async function catchUp(engine: Engine, lane: Lane): Promise<void> {
+  // Those of the same moment go together.
+  await Promise.resolve()
+  while (lane.waiting.size > 0 && !engine.stopped) {
+    const { trigger, ids } = takeSome(lane)
+    const decided = await lane.decided
+    if (!decided) continue
+    const agents = await engine.deps.agents.agentsOf(lane.workspace_id)
+    const missing = whoLacks(
+      engine,
+      lane,
+      decided,
+      agents.filter(agent => ids.has(agent.id)),
+      trigger,
+    )
+    if (missing.length > 0) await send(engine, lane, decided, missing, trigger)
+  }
+}
+
+function takeSome(lane: Lane): { trigger: Trigger; ids: Set<string> } {
+  const [first] = lane.waiting
+  const trigger = first?.[1] ?? 'agent_returned'
+  const ids = new Set<string>()
+  for (const [id, why] of lane.waiting) {
+    if (why !== trigger || ids.size >= AGENTS_AT_ONCE) continue
+    ids.add(id)
+    lane.waiting.delete(id)
+  }
+  return { trigger, ids }
+}
+
+/** Synchronous, so that what it finds is true when it returns. */
+function whoLacks(
+  engine: Engine,
+  lane: Lane,
+  decided: Loaded,
+  agents: readonly DeliveryAgent[],
+  trigger: Trigger,
+): DeliveryAgent[] {
+  const reachable = agents.filter(agent => hasJoined(engine, agent) && canTake(engine, lane, agent.id))
+  const { bundle_of } = plan(decided.snapshot, reachable)
+  return reachable.filter(agent => {
+    const bundle = bundle_of.get(agent.id)
+    if (!bundle) return false
+    engine.bundles.put(bundle)
+    const position = engine.positions.of(agent.id)
+    if (position.serving_bundle_hash === bundle.hash) {
+      settleInPlace(engine, decided, agent.id, bundle)
+      return false
+    }
+    const refusedBefore = position.last_error !== null && position.desired_bundle_hash === bundle.hash
+    return trigger !== 'agent_returned' || !refusedBefore || (lane.troubles.get(agent.id) ?? 0) > 0
+  })
+}
+
+/** Online, not on hold, and not part of a delivery already; the end of that one looks at it again. */
+function canTake(engine: Engine, lane: Lane, agent_id: string): boolean {
+  if (!engine.deps.channel.isOnline(agent_id) || isOnHold(engine.positions.of(agent_id))) return false
+  if (lane.running?.targets.has(agent_id) || lane.catch_ups.has(agent_id)) {
+    lane.later.add(agent_id)
+    return false
+  }
+  if (lane.running) lane.later.add(agent_id)
+  return true
+}
+
+/** It serves this release's bundle already: only the books are brought up to date. */
+function settleInPlace(engine: Engine, decided: Loaded, agent_id: string, bundle: Bundle): void {
+  const position = engine.positions.of(agent_id)
+  if (position.desired_bundle_hash !== bundle.hash) {
+    position.desired_bundle_hash = bundle.hash
+    position.desired_release_number = decided.number
+    position.last_error = null
+    engine.recorder.position(position)
+  }
+  closeLeftOpen(engine, agent_id)
+}
+
+/** What an agent left open in ended deployments is resolved by what it serves now. */
+export function closeLeftOpen(engine: Engine, agent_id: string): void {
+  if (!engine.left_open.delete(agent_id)) return
+  const { serving_deployment_id: deployment_id, serving_bundle_hash: bundle_hash } =
+    engine.positions.of(agent_id)
+  if (bundle_hash === null) return
+  const at = stamp(engine)
+  engine.recorder.also(tx =>
+    resolveLeftOpen(tx, agent_id, { deployment_id, bundle_hash, at }, [...engine.active.keys()]),
+  )
+}
+
+async function send(
+  engine: Engine,
+  lane: Lane,
+  decided: Loaded,
+  agents: readonly DeliveryAgent[],
+  trigger: Trigger,
+): Promise<void> {
+  const run = await insertedRun(
+    engine,
+    lane,
+    { id: decided.release_id, number: decided.number },
+    trigger,
+    SYSTEM,
+  )
+  // A deployment of a change may have taken them in while the row was written.
+  const free = agents.filter(agent => canTake(engine, lane, agent.id))
+  for (const agent of free) lane.catch_ups.set(agent.id, run)
+  void deploy(engine, lane, run, { release: decided, agents: free }).then(() => ended(engine, lane, run))
+}
+
+function ended(engine: Engine, lane: Lane, run: Run): void {
+  for (const [agent_id, active] of lane.catch_ups) if (active === run) lane.catch_ups.delete(agent_id)
+  for (const target of targetsIn(run, 'unable')) retryAgent(engine, lane, target.agent_id)
+  for (const target of run.targets.values()) {
+    const missed = target.state === 'offline' || target.state === 'unknown' || lane.later.has(target.agent_id)
+    if (!missed || lane.running) continue
+    lane.later.delete(target.agent_id)
+    if (engine.deps.channel.isOnline(target.agent_id))
+      consider(engine, lane, target.agent_id, 'agent_returned')
+  }
+}

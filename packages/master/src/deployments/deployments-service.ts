@@ -1,0 +1,185 @@
+import {
+  type Agent,
+  ApiError,
+  DEPLOYMENT_ENDS,
+  type Deployment,
+  type DeploymentState,
+  type DeploymentSummary,
+} from '@nxmesh/contract'
+import type { Access, Caller } from '../access/caller.ts'
+import type { ChannelListener } from '../channel/channel.ts'
+import {
+  countTargets,
+  type DeploymentRow,
+  deletePosition,
+  deploymentOf,
+  findDeployment,
+  listDeployments,
+  targetOf,
+  targetsOf,
+} from './deployment-store.ts'
+import type { Deployments } from './deployments.ts'
+import type { DeliveryTimes, EngineDeps } from './engine.ts'
+import { queueDeployment } from './follow-up.ts'
+import { DELIVERY_TIMES, loadEngine, makeEngine, type Waiters } from './make-engine.ts'
+import { configStateOf } from './positions.ts'
+import { carriedOf } from './release-store.ts'
+import { makeRelease } from './releases.ts'
+import { connected, disconnected, message } from './reports.ts'
+import { resume } from './resume.ts'
+
+export interface DeploymentsDeps extends EngineDeps {
+  readonly access: Access
+  readonly times?: DeliveryTimes
+}
+
+export interface DeploymentsService extends Deployments {
+  list(
+    caller: Caller,
+    workspace_id: string | undefined,
+    slice: { limit: number; offset: number },
+  ): Promise<{ items: DeploymentSummary[]; total: number }>
+  get(caller: Caller, id: string): Promise<Deployment>
+  /** What agents shall serve and what they proved to serve; agents that never had a deployment are absent. */
+  positions(agent_ids: readonly string[]): Promise<ReadonlyMap<string, Agent['config']>>
+  /** Plans the last decided release again for this agent. */
+  labelsChanged(agent_id: string): Promise<void>
+  /** After an agent was deleted. */
+  forget(agent_id: string): Promise<void>
+  readonly listener: ChannelListener
+  /** Carries on after a restart; before agents can connect. */
+  start(): Promise<void>
+  /** What runs is left as it is on record; the next start carries on. */
+  stop(): Promise<void>
+}
+
+export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
+  const { db, access } = deps
+  const waiters: Waiters = new Map()
+  const engine = makeEngine(deps, deps.times ?? DELIVERY_TIMES, waiters)
+
+  async function laneOf(agent_id: string) {
+    const workspace_id = await deps.agents.workspaceOf(agent_id)
+    return workspace_id === null ? null : engine.lane(workspace_id)
+  }
+
+  async function readable(caller: Caller, id: string): Promise<DeploymentRow> {
+    const row = await findDeployment(db.read, id)
+    if (!row) throw new ApiError('NOT_FOUND', 'There is no such deployment, or you may not see it.')
+    access.require(caller, 'config:read', { type: 'workspace', workspace_id: row.workspace_id })
+    return row
+  }
+
+  async function whole(row: DeploymentRow): Promise<Deployment> {
+    const carried = await carriedOf(db.read, row.workspace_id, row.release_number)
+    const targets = await targetsOf(db.read, row.id)
+    return { ...deploymentOf(row, carried), targets: targets.map(targetOf) }
+  }
+
+  /** Until it has ended, or until the time is over; then it is read again. */
+  async function waitOnce(id: string, timeout_ms: number): Promise<void> {
+    let wake = () => {}
+    const woken = new Promise<void>(resolve => {
+      wake = resolve
+    })
+    const waiting = waiters.get(id) ?? new Set()
+    waiters.set(id, waiting.add(wake))
+    const timer = setTimeout(wake, Math.max(0, timeout_ms))
+    // It may have ended before the waiter was in its place.
+    const row = await findDeployment(db.read, id)
+    if (!row || hasEnded(row)) wake()
+    await woken
+    clearTimeout(timer)
+    waiting.delete(wake)
+    if (waiting.size === 0 && waiters.get(id) === waiting) waiters.delete(id)
+  }
+
+  return {
+    async release(tx, caller, workspace_id, change) {
+      if (!caller.permissions.has('config:deploy')) return null
+      const workspace = await deps.tenancy.lockWorkspace(tx, workspace_id)
+      if (workspace.deploy_mode !== 'automatic') return null
+      const release = await makeRelease(
+        { ...deps, ...deps.tenancy },
+        tx,
+        workspace_id,
+        caller.principal,
+        change,
+      )
+      const made = await queueDeployment(deps, tx, workspace_id, release, 'change', caller.principal)
+      return { deployment_id: made.id }
+    },
+    wake(workspace_id) {
+      engine.pump(engine.lane(workspace_id))
+    },
+    async waitFor(caller, deployment_id, timeout_ms) {
+      const until_ms = performance.now() + timeout_ms
+      let row = await readable(caller, deployment_id)
+      for (;;) {
+        const left_ms = until_ms - performance.now()
+        if (!hasEnded(row) && left_ms > 0) await waitOnce(row.id, left_ms)
+        row = await readable(caller, row.id)
+        if (!hasEnded(row) || row.followed_by === null) return await whole(row)
+        row = await readable(caller, row.followed_by)
+      }
+    },
+    async list(caller, workspace_id, slice) {
+      access.require(
+        caller,
+        'config:read',
+        workspace_id ? { type: 'workspace', workspace_id } : { type: 'instance' },
+      )
+      const { items, total } = await listDeployments(db.read, workspace_id, slice)
+      const counts = await countTargets(
+        db.read,
+        items.map(row => row.id),
+      )
+      const summaries: DeploymentSummary[] = []
+      for (const row of items) {
+        const carried = await carriedOf(db.read, row.workspace_id, row.release_number)
+        summaries.push({ ...deploymentOf(row, carried), target_count: counts.get(row.id) ?? 0 })
+      }
+      return { items: summaries, total }
+    },
+    get: async (caller, id) => await whole(await readable(caller, id)),
+    async positions(agent_ids) {
+      const known = agent_ids.filter(id => engine.positions.has(id))
+      return new Map(known.map(id => [id, configStateOf(engine.positions.of(id))]))
+    },
+    async labelsChanged(agent_id) {
+      const lane = await laneOf(agent_id)
+      if (lane) engine.consider(lane, agent_id, 'labels_changed')
+    },
+    async forget(agent_id) {
+      engine.positions.forget(agent_id)
+      engine.left_open.delete(agent_id)
+      engine.joined.delete(agent_id)
+      engine.recorder.also(tx => deletePosition(tx, agent_id))
+      await engine.recorder.flushed()
+    },
+    listener: {
+      async connected(agent_id, _facts, position) {
+        const lane = await laneOf(agent_id)
+        if (lane) await connected(engine, lane, agent_id, position)
+      },
+      async message(agent_id, said) {
+        const lane = await laneOf(agent_id)
+        if (lane) await message(engine, lane, agent_id, said)
+      },
+      async disconnected(agent_id) {
+        disconnected(engine, agent_id)
+      },
+    },
+    async start() {
+      await loadEngine(engine)
+      await resume(engine)
+    },
+    async stop() {
+      engine.stopped = true
+      engine.recorder.stop()
+      await engine.recorder.flushed()
+    },
+  }
+}
+
+const hasEnded = (row: DeploymentRow) => DEPLOYMENT_ENDS.has(row.state as DeploymentState)

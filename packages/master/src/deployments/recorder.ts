@@ -1,0 +1,151 @@
+import type { Database, Tx } from '../database/database.ts'
+import {
+  type PositionRow,
+  putPositions,
+  putTargets,
+  type TargetRow,
+  updateDeployment,
+} from './deployment-store.ts'
+import type { Run, RunTarget } from './run.ts'
+
+/**
+ * Makes what runs in memory durable. What is marked while a transaction runs goes into the next one together: the first
+ * report is written at once, 10,000 at the same time cost a few transactions. Rows are written as they stand, whole, in one
+ * order, so writing them again does no harm.
+ */
+export interface Recorder {
+  run(run: Run): void
+  target(run: Run, target: RunTarget): void
+  position(row: PositionRow): void
+  /** Runs in the next transaction, after the rows. */
+  also(work: (tx: Tx) => Promise<void>): void
+  /** Resolves when everything that was marked before is durable. It waits for as long as the database is away. */
+  flushed(): Promise<void>
+  /** No more attempts after a failure, and nobody is kept waiting. */
+  stop(): void
+}
+
+export interface RecorderDeps {
+  readonly db: Database
+  /** Called when the database could not be written; it is tried again. */
+  readonly onError: (error: unknown) => void
+}
+
+const RETRY_MS = 250
+
+interface Marks {
+  readonly runs: Set<Run>
+  readonly targets: Map<RunTarget, Run>
+  readonly positions: Set<PositionRow>
+  readonly works: ((tx: Tx) => Promise<void>)[]
+  readonly waiting: (() => void)[]
+}
+
+const noMarks = (): Marks => ({
+  runs: new Set(),
+  targets: new Map(),
+  positions: new Set(),
+  works: [],
+  waiting: [],
+})
+
+export function makeRecorder({ db, onError }: RecorderDeps): Recorder {
+  let next = noMarks()
+  let writing = false
+  let stopped = false
+
+  async function flushAll(): Promise<void> {
+    if (writing) return
+    writing = true
+    // Everything that is marked in this very moment belongs together.
+    await Promise.resolve()
+    while (!isEmpty(next)) {
+      const marks = next
+      next = noMarks()
+      await flushOne(marks)
+      for (const done of marks.waiting) done()
+    }
+    writing = false
+  }
+
+  async function flushOne(marks: Marks): Promise<void> {
+    for (;;) {
+      try {
+        return await db.write(tx => write(tx, marks))
+      } catch (error) {
+        if (stopped) return
+        onError(error)
+        await new Promise(resolve => setTimeout(resolve, RETRY_MS))
+      }
+    }
+  }
+
+  return {
+    run(run) {
+      next.runs.add(run)
+      void flushAll()
+    },
+    target(run, target) {
+      next.targets.set(target, run)
+      void flushAll()
+    },
+    position(row) {
+      next.positions.add(row)
+      void flushAll()
+    },
+    also(work) {
+      next.works.push(work)
+      void flushAll()
+    },
+    flushed() {
+      return new Promise(resolve => {
+        next.waiting.push(resolve)
+        void flushAll()
+      })
+    },
+    stop() {
+      stopped = true
+    },
+  }
+}
+
+const isEmpty = (marks: Marks) =>
+  marks.runs.size + marks.targets.size + marks.positions.size + marks.works.length + marks.waiting.length ===
+  0
+
+async function write(tx: Tx, marks: Marks): Promise<void> {
+  for (const run of marks.runs) {
+    const { state, reason, epoch, generation, started_at, decided_at, finished_at, followed_by } = run
+    const row = { state, reason, epoch, generation, started_at, decided_at, finished_at, followed_by }
+    await updateDeployment(tx, run.id, row)
+  }
+  const targets = [...marks.targets]
+  if (targets.length > 0)
+    await putTargets(
+      tx,
+      targets.map(([target, run]) => targetRow(run, target)),
+    )
+  if (marks.positions.size > 0)
+    await putPositions(
+      tx,
+      [...marks.positions].map(row => ({ ...row })),
+    )
+  for (const work of marks.works) await work(tx)
+}
+
+function targetRow(run: Run, target: RunTarget): TargetRow {
+  return {
+    deployment_id: run.id,
+    agent_id: target.agent_id,
+    agent_name: target.agent_name,
+    state: target.state,
+    epoch: run.epoch,
+    generation: run.generation,
+    bundle_hash: target.bundle_hash,
+    tree_hash: target.tree_hash,
+    error_json: target.error === null ? null : JSON.stringify(target.error),
+    swapped_back: target.swapped_back ? 1 : 0,
+    timings_json: JSON.stringify(target.timings_ms),
+    ...target.steps,
+  }
+}
