@@ -5,7 +5,11 @@ import { makeTokenBuckets } from '../http/token-buckets.ts'
 import { CHANNEL_LIMITS } from './channel-limits.ts'
 
 export interface Refusal {
-  readonly action: 'agent.connection_refused' | 'agent.connection_violation' | 'agent.identity_conflict'
+  readonly action:
+    | 'agent.connection_refused'
+    | 'agent.connection_violation'
+    | 'agent.identity_conflict'
+    | 'agent.register_refused'
   readonly reason: string
   /** As claimed; null when what was claimed is no id. */
   readonly agent_id: string | null

@@ -1,0 +1,143 @@
+import type { Insertable, Selectable, Updateable } from 'kysely'
+import type { Queryable, Tx } from '../database/database.ts'
+import type { Tables } from '../database/tables.ts'
+
+export type AgentRow = Selectable<Tables['agents']>
+export type AgentKeyRow = Selectable<Tables['agent_keys']>
+export type TokenRow = Selectable<Tables['bootstrap_tokens']>
+
+// --- Agents ---
+
+const within = (workspace_id: string | undefined) => (workspace_id === undefined ? {} : { workspace_id })
+
+export async function listAgents(
+  db: Queryable,
+  workspace_id: string | undefined,
+  slice: { limit: number; offset: number },
+): Promise<AgentRow[]> {
+  const query = db
+    .selectFrom('agents')
+    .selectAll()
+    .where(eb => eb.and(within(workspace_id)))
+    .orderBy('created_at')
+    .orderBy('id')
+  return await query.limit(slice.limit).offset(slice.offset).execute()
+}
+
+export async function countAgents(db: Queryable, workspace_id: string | undefined): Promise<number> {
+  const query = db
+    .selectFrom('agents')
+    .select(eb => eb.fn.countAll<number>().as('count'))
+    .where(eb => eb.and(within(workspace_id)))
+  return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
+/** Bounded by LIMITS.agents_per_workspace. */
+export async function agentsIn(db: Queryable, workspace_id: string): Promise<AgentRow[]> {
+  const query = db.selectFrom('agents').selectAll().where('workspace_id', '=', workspace_id)
+  return await query.orderBy('created_at').orderBy('id').execute()
+}
+
+export async function agentById(db: Queryable, id: string): Promise<AgentRow | undefined> {
+  return await db.selectFrom('agents').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+export async function agentByName(
+  db: Queryable,
+  workspace_id: string,
+  name: string,
+): Promise<AgentRow | undefined> {
+  return await db
+    .selectFrom('agents')
+    .selectAll()
+    .where('workspace_id', '=', workspace_id)
+    .where('name', '=', name)
+    .executeTakeFirst()
+}
+
+export async function insertAgent(tx: Tx, row: Insertable<Tables['agents']>): Promise<void> {
+  await tx.insertInto('agents').values(row).execute()
+}
+
+/** False when the agent is gone. */
+export async function updateAgent(
+  tx: Tx,
+  id: string,
+  change: Updateable<Tables['agents']>,
+): Promise<boolean> {
+  const done = await tx.updateTable('agents').set(change).where('id', '=', id).executeTakeFirst()
+  return done.numUpdatedRows > 0n
+}
+
+export async function markSeen(tx: Tx, ids: readonly string[], last_seen_at: string): Promise<void> {
+  await tx
+    .updateTable('agents')
+    .set({ last_seen_at })
+    .where('id', 'in', [...ids])
+    .execute()
+}
+
+/** Its keys and tokens go with it. */
+export async function deleteAgent(tx: Tx, id: string): Promise<void> {
+  await tx.deleteFrom('agents').where('id', '=', id).execute()
+}
+
+// --- Keys ---
+
+export async function keyById(db: Queryable, id: string): Promise<AgentKeyRow | undefined> {
+  return await db.selectFrom('agent_keys').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+export async function insertKey(tx: Tx, row: Insertable<Tables['agent_keys']>): Promise<void> {
+  await tx.insertInto('agent_keys').values(row).execute()
+}
+
+export async function endKeys(tx: Tx, agent_id: string, ended_at: string): Promise<void> {
+  await tx
+    .updateTable('agent_keys')
+    .set({ status: 'ended', ended_at })
+    .where('agent_id', '=', agent_id)
+    .where('status', '!=', 'ended')
+    .execute()
+}
+
+// --- Bootstrap tokens ---
+
+export async function insertToken(tx: Tx, row: Insertable<Tables['bootstrap_tokens']>): Promise<void> {
+  await tx.insertInto('bootstrap_tokens').values(row).execute()
+}
+
+export async function countTokens(db: Queryable, workspace_id: string): Promise<number> {
+  const query = db
+    .selectFrom('bootstrap_tokens')
+    .select(eb => eb.fn.countAll<number>().as('count'))
+    .where('workspace_id', '=', workspace_id)
+  return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
+export async function deleteDeadTokens(tx: Tx, workspace_id: string, now: string): Promise<void> {
+  await tx
+    .deleteFrom('bootstrap_tokens')
+    .where('workspace_id', '=', workspace_id)
+    .where(eb => eb.or([eb('expires_at', '<=', now), eb('uses', '>=', eb.ref('max_uses'))]))
+    .execute()
+}
+
+export async function tokenByHash(db: Queryable, token_hash: string): Promise<TokenRow | undefined> {
+  return await db
+    .selectFrom('bootstrap_tokens')
+    .selectAll()
+    .where('token_hash', '=', token_hash)
+    .executeTakeFirst()
+}
+
+/** Counts one use; false when none is left. Of two that race for the last one, the database lets one through. */
+export async function useToken(tx: Tx, id: string): Promise<boolean> {
+  const done = await tx
+    .updateTable('bootstrap_tokens')
+    .set(eb => ({ uses: eb('uses', '+', 1) }))
+    .where('id', '=', id)
+    .whereRef('uses', '<', 'max_uses')
+    .executeTakeFirst()
+  return done.numUpdatedRows > 0n
+}

@@ -1,0 +1,89 @@
+import type {
+  Agent,
+  AgentConfigState,
+  AgentFacts,
+  AgentRegistered,
+  BootstrapToken,
+  Labels,
+} from '@nxmesh/contract'
+import type { Caller } from '../access/caller.ts'
+import type { PageOf } from '../http/page.ts'
+
+/** An agent as the rest of the master sees it. `facts` is null before its first connection. */
+export interface KnownAgent {
+  readonly id: string
+  readonly workspace_id: string
+  readonly name: string
+  readonly labels: Labels
+  readonly facts: AgentFacts | null
+  readonly online: boolean
+}
+
+/** Answers from memory once a workspace was read; sees every change that was committed before the call. */
+export interface AgentDirectory {
+  agentsOf(workspace_id: string): Promise<readonly KnownAgent[]>
+  /** Null when there is no such agent. */
+  agentOf(agent_id: string): Promise<KnownAgent | null>
+  /** Null when there is no such agent. */
+  workspaceOf(agent_id: string): Promise<string | null>
+}
+
+/** What this area needs of deployments. */
+export interface AgentPositions {
+  /** What agents shall serve and what they proved to serve; those that never had a deployment may be absent. */
+  positions(agent_ids: readonly string[]): Promise<ReadonlyMap<string, AgentConfigState>>
+  /** After the commit of a change of labels. */
+  labelsChanged(agent_id: string): Promise<void> | void
+  /** After an agent was deleted. */
+  forget(agent_id: string): Promise<void> | void
+}
+
+export interface AgentInput {
+  readonly workspace_id: string
+  readonly name: string
+  readonly labels: Labels
+  readonly deployment_mode: Agent['deployment_mode']
+}
+
+export interface AgentChange {
+  readonly name?: string | undefined
+  readonly labels?: Labels | undefined
+}
+
+export interface Agents {
+  list(
+    caller: Caller,
+    query: { page: number; per_page: number; workspace_id?: string | undefined },
+  ): Promise<PageOf<Agent>>
+  get(caller: Caller, id: string): Promise<Agent>
+  /** A pending agent. Throws CONFLICT that names `name`, LIMIT_REACHED. */
+  create(caller: Caller, input: AgentInput): Promise<Agent>
+  update(caller: Caller, id: string, change: AgentChange): Promise<Agent>
+  /** Its key ends and its connection is cut. */
+  remove(caller: Caller, id: string): Promise<void>
+  /** Throws CONFLICT when the agent has no hold or no connection. */
+  liftHold(caller: Caller, id: string): Promise<Agent>
+}
+
+export interface TokenInput {
+  readonly expires_in_h: number
+  readonly max_uses: number
+}
+
+/** Bootstrap tokens: the token is in the answer and nowhere else. */
+export interface BootstrapTokens {
+  forAgent(caller: Caller, agent_id: string, input: TokenInput): Promise<BootstrapToken>
+  forWorkspace(caller: Caller, workspace_id: string, input: TokenInput): Promise<BootstrapToken>
+}
+
+export interface RegisterInput {
+  readonly token: string
+  readonly name?: string | undefined
+  readonly hostname: string
+  readonly version: string
+}
+
+export interface Registration {
+  /** `caller`: whoever sent it; the token decides. Throws BOOTSTRAP_TOKEN_INVALID, RATE_LIMITED, LIMIT_REACHED. */
+  register(caller: Caller, input: RegisterInput): Promise<AgentRegistered>
+}

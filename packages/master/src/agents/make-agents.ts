@@ -1,0 +1,82 @@
+import type { Logger } from 'pino'
+import type { Access } from '../access/caller.ts'
+import type { AuditLog } from '../audit/audit.ts'
+import type { Channel, ChannelListener } from '../channel/channel.ts'
+import { makeRefusals } from '../channel/refusals.ts'
+import type { Database } from '../database/database.ts'
+import type { Tenancy, WorkspaceUsage } from '../tenancy/tenancy.ts'
+import type { AgentKeyRing } from './agent-keys-service.ts'
+import type { AgentDirectory, AgentPositions, Agents, BootstrapTokens, Registration } from './agents.ts'
+import { type AgentRoutes, agentRoutes } from './agents-routes.ts'
+import type { JoinTarget } from './agents-rules.ts'
+import { makeAgents } from './agents-service.ts'
+import { countAgents } from './agents-store.ts'
+import { makeDirectory } from './directory.ts'
+import { makePresence } from './presence.ts'
+import { makeRegistration } from './registration-service.ts'
+import { makeBootstrapTokens } from './tokens-service.ts'
+
+export interface AgentsAreaDeps {
+  readonly db: Database
+  readonly audit: AuditLog
+  readonly access: Access
+  readonly tenancy: Pick<Tenancy, 'lockWorkspace'>
+  /** Made before the channel, which needs them: `makeAgentKeys`. */
+  readonly keys: AgentKeyRing
+  readonly channel: Channel
+  readonly log: Pick<Logger, 'warn' | 'error'>
+  readonly now: () => Date
+  readonly newId: () => string
+  readonly joinTarget: () => JoinTarget
+  readonly last_seen_every_ms?: number
+}
+
+export interface AgentsArea {
+  readonly directory: AgentDirectory
+  /** The first listener of the channel: others find the agent's new facts in the directory. */
+  readonly listener: ChannelListener
+  readonly usage: WorkspaceUsage
+  /** The doors, once deployments are there. */
+  open(deployments: AgentPositions): {
+    readonly agents: Agents
+    readonly tokens: BootstrapTokens
+    readonly registration: Registration
+    readonly routes: AgentRoutes
+  }
+  /** Writes what is not written yet. */
+  stop(): Promise<void>
+}
+
+export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
+  const { db, channel } = deps
+  const isOnline = (agent_id: string) => channel.isOnline(agent_id)
+  const directory = makeDirectory({ db, isOnline })
+  const presence = makePresence({ ...deps, directory, isOnline })
+  return {
+    directory,
+    listener: presence.listener,
+    async usage(tx, workspace_id) {
+      const count = await countAgents(tx, workspace_id)
+      return count === 0 ? [] : [{ field: 'agents', message: `${count} agents belong to it` }]
+    },
+    open(deployments) {
+      const agents = makeAgents({
+        ...deps,
+        directory,
+        presenceOf: presence.presenceOf,
+        deployments: {
+          positions: ids => deployments.positions(ids),
+          labelsChanged: id => deployments.labelsChanged(id),
+          forget(agent_id) {
+            presence.forget(agent_id)
+            return deployments.forget(agent_id)
+          },
+        },
+      })
+      const tokens = makeBootstrapTokens(deps)
+      const registration = makeRegistration({ ...deps, directory, refusals: makeRefusals(deps) })
+      return { agents, tokens, registration, routes: agentRoutes({ agents, tokens, registration }) }
+    },
+    stop: presence.stop,
+  }
+}

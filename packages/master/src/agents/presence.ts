@@ -1,0 +1,111 @@
+import type { AgentFacts } from '@nxmesh/contract'
+import type { Logger } from 'pino'
+import type { ChannelListener } from '../channel/channel.ts'
+import type { Database } from '../database/database.ts'
+import { AGENT_AREA_LIMITS } from './agents-limits.ts'
+import type { Presence } from './agents-rules.ts'
+import { type AgentRow, agentById, markSeen, updateAgent } from './agents-store.ts'
+import type { Directory } from './directory.ts'
+
+export interface PresenceDeps {
+  readonly db: Database
+  readonly directory: Directory
+  readonly isOnline: (agent_id: string) => boolean
+  readonly log: Pick<Logger, 'error'>
+  readonly now: () => Date
+  readonly last_seen_every_ms?: number
+}
+
+/** When agents were seen, and what they said of their hosts. */
+export interface PresenceKeeper {
+  readonly listener: ChannelListener
+  presenceOf(agent_id: string): Presence
+  forget(agent_id: string): void
+  /** Writes what is not written yet. */
+  stop(): Promise<void>
+}
+
+/**
+ * Times of last contact live in memory and reach the database together, at most every 10 s: thousands of heartbeats must
+ * not become thousands of transactions.
+ */
+export function makePresence(deps: PresenceDeps): PresenceKeeper {
+  const { db, now } = deps
+  const seen = new Map<string, string>()
+  const unwritten = new Set<string>()
+  let writing: Promise<void> = Promise.resolve()
+
+  const saw = (agent_id: string) => {
+    seen.set(agent_id, now().toISOString())
+    unwritten.add(agent_id)
+  }
+  const flush = () => {
+    const ids = [...unwritten]
+    unwritten.clear()
+    writing = writing
+      .then(() => writeSeen(db, ids, now().toISOString()))
+      .catch((err: unknown) => {
+        for (const id of ids) if (seen.has(id)) unwritten.add(id)
+        deps.log.error({ err }, 'The times of last contact could not be written')
+      })
+    return writing
+  }
+  const flushing = setInterval(flush, deps.last_seen_every_ms ?? AGENT_AREA_LIMITS.last_seen_every_ms)
+
+  return {
+    listener: {
+      async connected(agent_id, facts, _position, ip_address) {
+        saw(agent_id)
+        await learn(deps, agent_id, { facts, ip_address })
+      },
+      async message(agent_id, message) {
+        saw(agent_id)
+        if (message.type === 'facts_changed') await learn(deps, agent_id, { facts: message.facts })
+      },
+      async disconnected() {},
+    },
+    presenceOf: agent_id => ({
+      online: deps.isOnline(agent_id),
+      last_seen_at: seen.get(agent_id) ?? null,
+    }),
+    forget(agent_id) {
+      seen.delete(agent_id)
+      unwritten.delete(agent_id)
+    },
+    async stop() {
+      clearInterval(flushing)
+      await flush()
+    },
+  }
+}
+
+async function writeSeen(db: Database, ids: readonly string[], at: string): Promise<void> {
+  const step = AGENT_AREA_LIMITS.last_seen_rows_a_write
+  for (let from = 0; from < ids.length; from += step)
+    await db.write(tx => markSeen(tx, ids.slice(from, from + step), at))
+}
+
+/** Keeps what an agent says of itself; writes nothing when it says what is known. */
+async function learn(
+  deps: PresenceDeps,
+  agent_id: string,
+  said: { facts: AgentFacts; ip_address?: string },
+): Promise<void> {
+  const { db, directory } = deps
+  const known = await agentById(db.read, agent_id)
+  if (!known) return
+  const change = {
+    hostname: said.facts.hostname,
+    version: said.facts.agent_version,
+    deployment_mode: said.facts.deployment_mode,
+    ip_address: said.ip_address ?? known.ip_address,
+    facts_json: JSON.stringify(said.facts),
+    state: 'known',
+  }
+  if (Object.entries(change).every(([key, value]) => known[key as keyof AgentRow] === value)) return
+  const row = await db.write(async tx => {
+    await updateAgent(tx, agent_id, change)
+    return await agentById(tx, agent_id)
+  })
+  if (row) directory.put(row)
+}

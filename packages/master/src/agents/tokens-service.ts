@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto'
+import { ApiError, type BootstrapToken } from '@nxmesh/contract'
+import type { Access, Caller } from '../access/caller.ts'
+import { hashToken } from '../access/tokens.ts'
+import type { AuditLog } from '../audit/audit.ts'
+import type { Database } from '../database/database.ts'
+import type { Tenancy } from '../tenancy/tenancy.ts'
+import type { BootstrapTokens, TokenInput } from './agents.ts'
+import { AGENT_AREA_LIMITS } from './agents-limits.ts'
+import { type JoinTarget, noAgent, tokenOf } from './agents-rules.ts'
+import { agentById, countTokens, deleteDeadTokens, insertToken, type TokenRow } from './agents-store.ts'
+
+export interface TokensDeps {
+  readonly db: Database
+  readonly audit: AuditLog
+  readonly access: Access
+  readonly tenancy: Pick<Tenancy, 'lockWorkspace'>
+  readonly joinTarget: () => JoinTarget
+  readonly now: () => Date
+  readonly newId: () => string
+}
+
+const PREFIX = 'nxb_'
+const HOUR_MS = 3_600_000
+
+export function makeBootstrapTokens(deps: TokensDeps): BootstrapTokens {
+  const { db, audit, access } = deps
+
+  const make = async (
+    caller: Caller,
+    bound: { workspace_id: string; agent_id: string | null },
+    input: TokenInput,
+  ): Promise<BootstrapToken> => {
+    access.require(caller, 'agent:write', { type: 'workspace', workspace_id: bound.workspace_id })
+    const token = PREFIX + randomBytes(32).toString('base64url')
+    const now = deps.now()
+    return await db.write(async tx => {
+      await deps.tenancy.lockWorkspace(tx, bound.workspace_id)
+      if (bound.agent_id !== null && !(await agentById(tx, bound.agent_id))) throw noAgent()
+      await deleteDeadTokens(tx, bound.workspace_id, now.toISOString())
+      if ((await countTokens(tx, bound.workspace_id)) >= AGENT_AREA_LIMITS.bootstrap_tokens_per_workspace)
+        throw new ApiError(
+          'LIMIT_REACHED',
+          `The workspace has ${AGENT_AREA_LIMITS.bootstrap_tokens_per_workspace} bootstrap tokens that still work`,
+        )
+      const row: TokenRow = {
+        ...bound,
+        id: deps.newId(),
+        token_hash: hashToken(token),
+        max_uses: input.max_uses,
+        uses: 0,
+        expires_at: new Date(now.getTime() + input.expires_in_h * HOUR_MS).toISOString(),
+        created_by_type: caller.principal.type,
+        created_by_id: caller.principal.id,
+        created_at: now.toISOString(),
+      }
+      await insertToken(tx, row)
+      const { id, workspace_id, agent_id, max_uses, expires_at } = row
+      await audit.append(tx, caller, {
+        action: 'bootstrap_token.create',
+        object_type: 'bootstrap_token',
+        object_id: id,
+        workspace_id,
+        after: { agent_id, max_uses, expires_at },
+      })
+      return tokenOf(row, token, deps.joinTarget())
+    })
+  }
+
+  return {
+    forWorkspace: (caller, workspace_id, input) => make(caller, { workspace_id, agent_id: null }, input),
+    async forAgent(caller, agent_id, input) {
+      const agent = await agentById(db.read, agent_id)
+      if (!agent) throw noAgent()
+      return await make(caller, { workspace_id: agent.workspace_id, agent_id }, input)
+    },
+  }
+}
