@@ -75,7 +75,7 @@ describe('Idempotency-Key', () => {
     expect(a).toMatchObject({ status: 409, code: 'CONFLICT', fields: ['slug'] })
   })
 
-  test('a request t  test('a failure of the master is not kept: trying again is what the caller shall do', async () => {
+  test('a failure of the master is not kept: trying again is what the caller shall do', async () => {
     const make = () => post(`/agents/${ID}/tokens`, '{}', { 'idempotency-key': 'k-7' })
     expect([(await make()).status, (await make()).status, (await make()).status]).toEqual([500, 201, 201])
     expect(calls.tokens).toBe(2)
