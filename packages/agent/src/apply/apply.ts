@@ -129,6 +129,7 @@ export async function commit(ctx: ApplyContext, prepared: Pending): Promise<void
   faultPoint('report')
   if (error === null) reportServing(ctx, prepared, clock)
   else await undo(ctx, prepared, error, clock)
+  faultPoint('clean_up')
   await cleanUp(ctx)
 }
 

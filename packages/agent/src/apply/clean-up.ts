@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { LIMITS } from '@nxmesh/contract/limits'
-import { faultPoint } from '../faults.ts'
 import { listFolder, readLink, removeFile, removeTree, TEMPORARY_LINK_PREFIX } from '../host/files.ts'
 import { AGENT_LIMITS } from '../limits.ts'
 import type { Deployed } from '../state/journal.ts'
@@ -19,7 +18,6 @@ export function keptFolders(folders: readonly Deployed[], newest: Deployed): Dep
 
 /** Removes deployment folders, records and objects that nothing needs any more; never the current folder. */
 export async function cleanUp(ctx: ApplyContext): Promise<void> {
-  faultPoint('clean_up')
   const needed = neededFolders(ctx)
   for (const name of listFolder(ctx.adoption.conf_d_path)) {
     if (FOLDER_NAME.test(name) && !needed.has(name)) await removeTree(folderPath(ctx, name))

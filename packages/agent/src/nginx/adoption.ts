@@ -21,13 +21,16 @@ import {
   writeExclusive,
 } from '../host/files.ts'
 import { expandPattern } from '../host/glob.ts'
+import { sendSignal } from '../host/processes.ts'
 import { freeLoopbackPort } from '../host/sockets.ts'
 import { AGENT_LIMITS } from '../limits.ts'
 import type { Log } from '../log.ts'
+import { pollUntil } from '../poll.ts'
 import { type AdoptionRecord, readAdoption, writeAdoption } from '../state/adoption.ts'
+import { openJournal } from '../state/journal.ts'
 import type { StatePaths } from '../state/paths.ts'
 import { configuredErrorLog, type Installation, NginxError, readConf } from './installation.ts'
-import { findMaster, workersOf } from './master-process.ts'
+import { acceptsNoMore, findMaster, workersOf } from './master-process.ts'
 import { proveServing } from './proof.ts'
 import { reload } from './reload.ts'
 import { type TestResult, testFile, testText } from './test-config.ts'
@@ -52,6 +55,7 @@ const NOTHING_DEPLOYED = 'none'
 export async function adoptNginx(deps: AdoptionDeps): Promise<AdoptionRecord> {
   const { installation, paths, log } = deps
   const known = readAdoption(paths)
+  if (known !== null) restoreCurrent(deps, known)
   if (known !== null && isAdopted(installation, known)) return known
   await mustPass(testFile(installation, installation.conf_path, AGENT_LIMITS.nginx_test_max_ms), 'as it is')
   const plan = await makePlan(deps, known)
@@ -74,7 +78,7 @@ export async function adoptNginx(deps: AdoptionDeps): Promise<AdoptionRecord> {
   try {
     await activate(deps, plan, folder.apply_id)
   } catch (error) {
-    await putBack(deps, plan, text)
+    await putBack(deps, text)
     throw error
   }
   const record: AdoptionRecord = { ...plan, backup_path, carried }
@@ -182,11 +186,24 @@ async function activate(deps: AdoptionDeps, plan: Plan, apply_id: string): Promi
   if (missing !== null) throw new NginxError(`nginx runs and does not serve what NxMesh added: ${missing}`)
 }
 
-async function putBack({ installation, log }: AdoptionDeps, plan: Plan, text: string): Promise<void> {
+async function putBack({ installation, log }: AdoptionDeps, text: string): Promise<void> {
   replaceKeepingOwner(realPath(installation.conf_path) ?? installation.conf_path, text)
   log('error', 'nginx.conf was put back as it was', { conf_path: installation.conf_path })
   const master = findMaster(installation, null)
-  if (master !== null) await reload(master, plan.error_log_path, { silent_before: true })
+  if (master === null) return
+  // What was there before logs no notices, so the workers themselves show that the reload is over.
+  const older = workersOf(master)
+  sendSignal(master, 'SIGHUP')
+  await pollUntil(() => (older.every(acceptsNoMore) ? true : null), AGENT_LIMITS.verify_max_ms)
+}
+
+/** A lost or dangling `current` makes nginx start without its sites; what was served last is made current again. */
+function restoreCurrent({ paths, log }: AdoptionDeps, { conf_d_path }: AdoptionRecord): void {
+  const link = join(conf_d_path, 'current')
+  const { folder } = openJournal(paths).read().serving ?? { folder: null }
+  if (folder === null || isFolder(link) || !isFolder(join(conf_d_path, folder))) return
+  log('warn', 'the current link was lost and is put back', { folder })
+  swapLink(link, folder)
 }
 
 async function mustPass(test: Promise<TestResult>, state: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { type NginxMessage, parseNginxErrors } from '@nxmesh/nginx/output'
+import { faultPoint } from '../faults.ts'
 import { isAlive, type ProcessId, sendSignal } from '../host/processes.ts'
 import { openTail, type Tail } from '../host/tail.ts'
 import { AGENT_LIMITS } from '../limits.ts'
@@ -30,6 +31,7 @@ export async function reload(
   }
   try {
     if (!sendSignal(master, 'SIGHUP')) return failed('nginx is not running')
+    faultPoint('reload')
     return await readOutcome(master, tail, silent_before)
   } finally {
     tail.close()
