@@ -1,13 +1,21 @@
 import { describe, expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { filesStaySmall, nothingIsLeftForLater, testsDoNotSleep, WAITING_FILES } from './habits.ts'
+import {
+  filesStaySmall,
+  LONG_FILES,
+  nothingIsLeftForLater,
+  testsDoNotSleep,
+  WAITING_FILES,
+} from './habits.ts'
 import { allSources, isTest, ROOT, source } from './sources.ts'
 
 const sources = allSources()
 
 describe('files stay small enough to find your way in', () => {
   test('in this repository', () => expect(filesStaySmall(sources)).toEqual([]))
+  test('the list of long files names none that is gone', () =>
+    expect(Object.keys(LONG_FILES).filter(path => !existsSync(join(ROOT, path)))).toEqual([]))
   test('301 lines are too many', () =>
     expect(filesStaySmall([source('bin/x.ts', 'a\n'.repeat(301))])).toHaveLength(1))
 })

@@ -55,10 +55,15 @@ export function everyImportIsDeclared(
 
 /** Where the runtime shows. Everything else is web standard or `node:`, so that the runtime can be changed. */
 export const BUN_FILES: Readonly<Record<string, string>> = {
-  'packages/master/src/main.ts': 'Bun.serve, the listener',
-  'packages/master/src/ids.ts': 'Bun.randomUUIDv7',
+  'packages/agent/src/host/lock.ts': 'bun:sqlite, whose locks end with the process',
+  'packages/agent/src/ids.ts': 'Bun.randomUUIDv7',
   'packages/master/src/access/passwords.ts': 'Bun.password',
+  'packages/master/src/channel/agent-socket.ts': 'the type of a server’s WebSocket',
+  'packages/master/src/channel/make-channel.ts': 'the type of a server’s WebSocket handlers',
+  'packages/master/src/data-lock.ts': 'bun:sqlite, whose locks end with the process',
   'packages/master/src/database/sqlite.ts': 'bun:sqlite',
+  'packages/master/src/ids.ts': 'Bun.randomUUIDv7',
+  'packages/master/src/serve.ts': 'Bun.serve, the listeners',
 }
 
 export const bunStaysInNamedFiles: Rule = sources =>

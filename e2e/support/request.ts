@@ -16,7 +16,13 @@ export interface Question {
 }
 
 /** One HTTP request over a connection of its own, as a client that knows nothing of the reload. */
-export function ask({ port, path = '/', host = 'localhost', method = 'GET', timeout_ms = 5_000 }: Question): Promise<Answer> {
+export function ask({
+  port,
+  path = '/',
+  host = 'localhost',
+  method = 'GET',
+  timeout_ms = 5_000,
+}: Question): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const headers = { host, connection: 'close' }
     const outgoing = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, incoming => {
@@ -24,7 +30,11 @@ export function ask({ port, path = '/', host = 'localhost', method = 'GET', time
       incoming.on('data', chunk => chunks.push(chunk))
       incoming.on('error', reject)
       incoming.on('end', () =>
-        resolve({ status: incoming.statusCode ?? 0, body: Buffer.concat(chunks).toString(), headers: incoming.headers }),
+        resolve({
+          status: incoming.statusCode ?? 0,
+          body: Buffer.concat(chunks).toString(),
+          headers: incoming.headers,
+        }),
       )
     })
     outgoing.setTimeout(timeout_ms, () => outgoing.destroy(new Error(`no answer within ${timeout_ms} ms`)))
