@@ -5,10 +5,14 @@ import { join } from 'node:path'
 import { lockDataFolder } from './data-lock.ts'
 
 let dir: string
+const others: Bun.Subprocess[] = []
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'nxmesh-lock-'))
 })
-afterEach(() => rmSync(dir, { recursive: true }))
+afterEach(() => {
+  for (const other of others.splice(0)) other.kill('SIGKILL')
+  rmSync(dir, { recursive: true })
+})
 
 /** Another process that takes the lock, says so, and waits. */
 async function otherHolder() {
@@ -18,6 +22,7 @@ async function otherHolder() {
     console.log('locked')
     setInterval(() => {}, 60_000)`
   const other = Bun.spawn([process.execPath, '-e', script], { stdout: 'pipe' })
+  others.push(other)
   const { value } = await other.stdout.getReader().read()
   expect(new TextDecoder().decode(value)).toBe('locked\n')
   return other

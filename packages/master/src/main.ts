@@ -1,0 +1,182 @@
+import { mkdirSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Logger } from 'pino'
+import { openAuthority, readGivenIdentity, type ServerIdentity } from './certificates/authority.ts'
+import { serverNames } from './certificates/certificate-rules.ts'
+import { type Compose, compose, type MasterServices } from './compose.ts'
+import type { MasterConfig } from './config.ts'
+import { lockDataFolder } from './data-lock.ts'
+import type { Database } from './database/database.ts'
+import { openDatabase } from './database/open-database.ts'
+import { newId } from './ids.ts'
+import { MASTER_LIMITS } from './limits.ts'
+import { openSecrets } from './secrets/secrets-service.ts'
+import { type Listener, listenPlain, listenTls } from './serve.ts'
+
+export { loadConfig, type MasterConfig } from './config.ts'
+
+export interface RunningMaster {
+  /** Under which agents and people reach it, without a slash at its end. */
+  readonly url: string
+  readonly plain_url: string | null
+  /** The port of the TLS listener, for configurations that asked for any free one. */
+  readonly port: number
+  readonly ca_pem: string
+  /** SHA-256 of the CA certificate's DER, hex. */
+  readonly ca_fingerprint: string
+  /** What makes the first administrator; null when there was ever one. */
+  readonly setup_token: string | null
+  readonly services: MasterServices
+  /** Ends everything in order; the data folder is free afterwards. */
+  stop(): Promise<void>
+}
+
+/** For tests and benchmarks; a master that runs for people gives only the log. */
+export interface MasterOverrides {
+  readonly log: Logger
+  readonly now?: () => Date
+  readonly newId?: () => string
+  readonly rates?: Compose['rates']
+}
+
+/**
+ * Starts a master: the real composition root, for the executable as for tests and benchmarks. Resolves when it serves.
+ * Throws, with everything taken given back, what the operator must mend: `DataFolderInUseError`, `DatabaseTooNewError`,
+ * `MasterKeyError`, `CertificateError`, or the system's error on a port that is taken.
+ */
+export async function startMaster(config: MasterConfig, overrides: MasterOverrides): Promise<RunningMaster> {
+  const endings = new Endings()
+  try {
+    return await start(config, overrides, endings)
+  } catch (error) {
+    await endings.run()
+    throw error
+  }
+}
+
+async function start(
+  config: MasterConfig,
+  overrides: MasterOverrides,
+  endings: Endings,
+): Promise<RunningMaster> {
+  const { now = () => new Date() } = overrides
+  const ids = overrides.newId ?? newId
+  const log = overrides.log.child({ component: 'master' })
+  const began_ms = performance.now()
+
+  mkdirSync(config.data_dir, { recursive: true, mode: 0o700 })
+  endings.add(lockDataFolder(config.data_dir))
+  const db = await openDatabase(config.database_url, err =>
+    log.warn({ err }, 'A database connection was lost'),
+  )
+  endings.add(() => db.close())
+  const secrets = await openSecrets({ db, source: config.master_key, now, newId: ids })
+  const identity = config.tls
+    ? readGivenIdentity(config.tls, now())
+    : await openAuthority({ db, secrets, now, data_dir: config.data_dir }, namesOf(config))
+  warnOfEnd(identity, now(), log)
+
+  const reached = { url: '' }
+  const parts = compose({
+    ...(overrides.rates ? { rates: overrides.rates } : {}),
+    db,
+    secrets,
+    log: overrides.log,
+    now,
+    newId: ids,
+    masterUrl: () => reached.url,
+    ca_fingerprint: identity.ca_fingerprint,
+    ready: () => isReady(db),
+  })
+  endings.add(() => parts.stop())
+  const setup_token = await parts.services.setup.issueToken()
+  await parts.recover()
+
+  const listeners = listen(config, identity, parts)
+  endings.add(() => listeners.stop())
+  reached.url = config.public_url ?? `https://${reachableHost(config)}:${listeners.tls.port}`
+  const plain_url =
+    listeners.plain && config.listen_plain
+      ? `http://${inUrl(config.listen_plain.host)}:${listeners.plain.port}`
+      : null
+  parts.begin()
+
+  log.info({ url: reached.url, plain_url, startup_ms: Math.round(performance.now() - began_ms) }, 'Ready')
+  return {
+    url: reached.url,
+    plain_url,
+    port: listeners.tls.port,
+    ca_pem: identity.ca_pem,
+    ca_fingerprint: identity.ca_fingerprint,
+    setup_token,
+    services: parts.services,
+    stop: () => endings.run(),
+  }
+}
+
+function listen(config: MasterConfig, identity: ServerIdentity, parts: ReturnType<typeof compose>) {
+  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door)
+  let plain: Listener | null = null
+  try {
+    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app) : null
+  } catch (error) {
+    void tls.stop(0)
+    throw error
+  }
+  const stop = async () => {
+    parts.closeConnections()
+    await Promise.all([tls.stop(MASTER_LIMITS.stop_grace_ms), plain?.stop(MASTER_LIMITS.stop_grace_ms)])
+  }
+  return { tls, plain, stop }
+}
+
+const namesOf = (config: MasterConfig) =>
+  serverNames({
+    hostname: hostname(),
+    listen_host: config.listen.host,
+    public_url: config.public_url,
+    server_names: config.server_names,
+  })
+
+const isAny = (host: string) => host === '0.0.0.0' || host === '::'
+const inUrl = (host: string) => (host.includes(':') ? `[${host}]` : host)
+const reachableHost = (config: MasterConfig) =>
+  isAny(config.listen.host) ? hostname() : inUrl(config.listen.host)
+
+const WARN_BEFORE_MS = 30 * 86_400_000
+
+function warnOfEnd(identity: ServerIdentity, now: Date, log: Logger): void {
+  if (identity.not_after.getTime() - now.getTime() > WARN_BEFORE_MS) return
+  log.warn(
+    { not_after: identity.not_after.toISOString() },
+    'The certificate of the listener ends soon: renew it and restart',
+  )
+}
+
+async function isReady(db: Database): Promise<boolean> {
+  try {
+    await db.read.selectFrom('instance_facts').select('key').limit(1).execute()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** What must be undone, last first, once. */
+class Endings {
+  readonly #all: (() => unknown)[] = []
+  #running: Promise<void> | null = null
+
+  add(end: () => unknown): void {
+    this.#all.push(end)
+  }
+
+  run(): Promise<void> {
+    this.#running ??= this.#runAll()
+    return this.#running
+  }
+
+  async #runAll(): Promise<void> {
+    for (const end of this.#all.reverse()) await end()
+  }
+}
