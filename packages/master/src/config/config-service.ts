@@ -10,8 +10,9 @@ import {
 import type { z } from 'zod'
 import type { Access, Caller } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
-import type { Database, Queryable, Tx } from '../database/database.ts'
+import type { Database, Tx } from '../database/database.ts'
 import type { Deployments } from '../deployments/deployments.ts'
+import type { WorkspaceUsage } from '../tenancy/tenancy.ts'
 import {
   referenceRows,
   requireAliasesFree,
@@ -93,8 +94,8 @@ export interface ConfigService {
   ): Promise<Written<null> & { version_number: number }>
   versions(caller: Caller, kind: Kind, id: string, slice: Slice): Promise<Page<ConfigVersion>>
   version(caller: Caller, kind: Kind, id: string, version_number: number): Promise<ConfigVersion>
-  /** How many resources a workspace holds, for those who want to delete it. */
-  countIn(q: Queryable, workspace_id: string): Promise<number>
+  /** What keeps a workspace from being deleted. */
+  readonly usage: WorkspaceUsage
 }
 
 export interface Page<T> {
@@ -319,7 +320,15 @@ export function makeConfigService(deps: ConfigDeps): ConfigService {
         throw new ApiError('NOT_FOUND', `This ${CONFIG_KINDS[kind].noun} has no version ${version_number}.`)
       return versionOf(row)
     },
-    countIn: (q, workspace_id) => store.countResources(q, workspace_id),
+    async usage(tx, workspace_id) {
+      const details = []
+      for (const kind of Object.values(CONFIG_KINDS)) {
+        const number = await store.countResources(tx, workspace_id, kind.kind)
+        if (number > 0)
+          details.push({ field: `${kind.kind}s`, message: `${number} of the kind ${kind.noun}` })
+      }
+      return details
+    },
   }
 }
 

@@ -58,13 +58,14 @@ export async function listResources(
   return { items, total: Number(total) }
 }
 
-export async function countResources(q: Queryable, workspace_id: string, kind?: Kind): Promise<number> {
-  let found = q
+export async function countResources(q: Queryable, workspace_id: string, kind: Kind): Promise<number> {
+  const { total } = await q
     .selectFrom('resources')
+    .select(eb => eb.fn.countAll<number>().as('total'))
     .where('workspace_id', '=', workspace_id)
+    .where('kind', '=', kind)
     .where('deleted_at', 'is', null)
-  if (kind !== undefined) found = found.where('kind', '=', kind)
-  const { total } = await found.select(eb => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+    .executeTakeFirstOrThrow()
   return Number(total)
 }
 

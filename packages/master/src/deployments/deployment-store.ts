@@ -94,8 +94,8 @@ export async function newestDecided(
   return row ?? null
 }
 
-/** Deployments that this one took in, so that it speaks for them. */
-export async function absorbedBy(
+/** Deployments that this one speaks for: it absorbed them, or carries on what they did not bring. */
+export async function followedBy(
   q: Queryable,
   workspace_id: string,
   id: string,
@@ -105,7 +105,6 @@ export async function absorbedBy(
     .select(['id', 'release_number'])
     .where('workspace_id', '=', workspace_id)
     .where('followed_by', '=', id)
-    .where('state', '=', 'superseded')
     .execute()
 }
 

@@ -119,7 +119,9 @@ export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
         const left_ms = until_ms - performance.now()
         if (!hasEnded(row) && left_ms > 0) await waitOnce(row.id, left_ms)
         row = await readable(caller, row.id)
-        if (!hasEnded(row) || row.followed_by === null) return await whole(row)
+        // Another's refusal is an answer to those whose change was refused with it; theirs alone would have been redirected.
+        const refused = row.state === 'rejected' && row.id !== deployment_id
+        if (!hasEnded(row) || row.followed_by === null || refused) return await whole(row)
         row = await readable(caller, row.followed_by)
       }
     },

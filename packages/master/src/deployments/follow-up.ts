@@ -1,6 +1,7 @@
+import type { CarriedResource } from '@nxmesh/contract'
 import type { Tx } from '../database/database.ts'
 import { blamed } from './blame-rules.ts'
-import { absorbedBy, insertDeployment, newerThan, queuedIn, updateDeployment } from './deployment-store.ts'
+import { followedBy, insertDeployment, newerThan, queuedIn, updateDeployment } from './deployment-store.ts'
 import { type Engine, type EngineDeps, type Lane, SYSTEM, stamp } from './engine.ts'
 import { changesBetween, type ItemRef, insertRefused } from './release-store.ts'
 import { makeRelease } from './releases.ts'
@@ -24,14 +25,16 @@ export async function bringOn(engine: Engine, lane: Lane, run: Run, target: RunT
     await insertRefused(tx, lane.workspace_id, refused, origin)
     const waiting = await queuedIn(tx, lane.workspace_id)
     if (!others && waiting.length === 0 && run.decided_at === null && run.trigger === 'change') return null
-    const id = await newDeployment(engine, tx, lane, { ...run, created_by: SYSTEM }, true)
+    const { id, carried } = await newDeployment(engine, tx, lane, { ...run, created_by: SYSTEM }, true)
     for (const one of waiting) await absorb(engine, tx, one.id, id)
-    await redirect(tx, lane.workspace_id, run, ids, id)
-    return { id, waiting: waiting.map(one => one.id) }
+    // What is held back is not brought on by the next deployment: whoever waits for it hears of the refusal.
+    const held = new Set([...ids, ...carried.map(one => one.id)])
+    await redirect(tx, lane.workspace_id, run, held, id)
+    const own = await isOwnChange(tx, lane.workspace_id, run.release_number, held)
+    return { id, own, waiting: waiting.map(one => one.id) }
   })
   if (!followed) return
-  if (!(await isOwnChange(engine.deps.db.read, lane.workspace_id, run.release_number, ids)))
-    run.followed_by = followed.id
+  if (!followed.own) run.followed_by = followed.id
   for (const id of followed.waiting) engine.ended(id)
   // The running deployment ends first; a catch-up does not hold the queue.
   if (lane.running !== run) engine.pump(lane)
@@ -68,13 +71,14 @@ async function newDeployment(
   lane: Lane,
   origin: Origin,
   new_release: boolean,
-): Promise<string> {
+): Promise<{ id: string; carried: readonly CarriedResource[] }> {
   const { deps } = engine
   const { workspace_id } = lane
   const release = new_release
     ? await makeRelease({ ...deps, ...deps.tenancy }, tx, workspace_id, origin.created_by, null)
-    : { id: origin.release_id, number: origin.release_number }
-  return (await queueDeployment(engine.deps, tx, workspace_id, release, 'change', origin.created_by)).id
+    : { id: origin.release_id, number: origin.release_number, carried: [] }
+  const { id } = await queueDeployment(engine.deps, tx, workspace_id, release, 'change', origin.created_by)
+  return { id, carried: release.carried }
 }
 
 /** Writes the row of a deployment that waits for its turn, with a new order. */
@@ -130,7 +134,7 @@ async function absorb(engine: Engine, tx: Tx, id: string, followed_by: string): 
   await updateDeployment(tx, id, { state: 'superseded', reason, followed_by, finished_at: stamp(engine) })
 }
 
-/** Deployments that the refused one had absorbed, and whose own change is not to blame, go on with the next. */
+/** Deployments that went on with the refused one, and whose own change is not held back, go on with the next. */
 async function redirect(
   tx: Tx,
   workspace_id: string,
@@ -138,7 +142,7 @@ async function redirect(
   ids: ReadonlySet<string>,
   next_id: string,
 ): Promise<void> {
-  for (const one of await absorbedBy(tx, workspace_id, run.id))
+  for (const one of await followedBy(tx, workspace_id, run.id))
     if (!(await isOwnChange(tx, workspace_id, one.release_number, ids)))
       await updateDeployment(tx, one.id, { followed_by: next_id })
 }
@@ -160,7 +164,7 @@ export async function requeue(engine: Engine, lane: Lane, run: Origin & Pick<Run
     await engine.deps.db.write(async tx => {
       await engine.deps.tenancy.lockWorkspace(tx, lane.workspace_id)
       const newer_id = await newerThan(tx, lane.workspace_id, run)
-      const next_id = newer_id ?? (await newDeployment(engine, tx, lane, run, false))
+      const next_id = newer_id ?? (await newDeployment(engine, tx, lane, run, false)).id
       await updateDeployment(tx, run.id, { followed_by: next_id })
     })
     engine.pump(lane)

@@ -18,8 +18,8 @@ export const DELIVERY_TIMES: DeliveryTimes = {
 /** Waits for the end of deployments; each is called once. */
 export type Waiters = Map<string, Set<() => void>>
 
-/** Reads where the agents are; nothing is sent yet. */
-export async function makeEngine(deps: EngineDeps, times: DeliveryTimes, waiters: Waiters): Promise<Engine> {
+/** Knows nothing of the agents until `loadEngine`. */
+export function makeEngine(deps: EngineDeps, times: DeliveryTimes, waiters: Waiters): Engine {
   const lanes = new Map<string, Lane>()
   const positions = makePositions()
   const engine: Engine = {
