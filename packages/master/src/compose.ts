@@ -1,14 +1,23 @@
-import { ApiError, ENDPOINTS } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import { access } from './access/access-rules.ts'
 import { makeAccessArea } from './access/make-access.ts'
 import type { Setup } from './access/setup-service.ts'
+import { makeAgentKeys } from './agents/agent-keys-service.ts'
+import type { AgentDirectory } from './agents/agents.ts'
+import { makeAgentsArea } from './agents/make-agents.ts'
 import type { AuditLog } from './audit/audit.ts'
 import { auditRoutes } from './audit/audit-routes.ts'
 import { type AuditReader, makeAuditLog, makeAuditReader } from './audit/audit-service.ts'
+import type { ConnectionData } from './channel/agent-socket.ts'
+import type { Channel } from './channel/channel.ts'
+import { makeChannelServer } from './channel/make-channel.ts'
+import { configRoutes } from './config/config-routes.ts'
+import { type ConfigService, makeConfigService } from './config/config-service.ts'
+import { versionReader } from './config/versions.ts'
 import type { Database } from './database/database.ts'
+import { deploymentsRoutes } from './deployments/deployments-routes.ts'
+import { type DeploymentsService, makeDeployments } from './deployments/deployments-service.ts'
 import { type HttpApp, type HttpDeps, makeHttpApp } from './http/make-http-app.ts'
-import type { Routes } from './http/routing.ts'
 import type { Secrets } from './secrets/secrets.ts'
 import type { ChannelDoor } from './serve.ts'
 import { makeTenancyDoors } from './tenancy/make-tenancy.ts'
@@ -36,66 +45,102 @@ export interface MasterServices {
   readonly audit: AuditLog & AuditReader
   readonly tenancy: Tenancy
   readonly setup: Setup
+  readonly channel: Channel
+  readonly agents: AgentDirectory
+  readonly config: ConfigService
+  readonly deployments: DeploymentsService
 }
 
 export interface Composed {
   readonly services: MasterServices
   readonly app: HttpApp
-  readonly channel_door: ChannelDoor<unknown>
-  /** Before anyone is served: ends what a master that died left half done. */
+  readonly channel_door: ChannelDoor<ConnectionData>
+  /** Before anyone is served: carries on with what a master that died left half done. */
   recover(): Promise<void>
-  /** After the listeners are open. */
-  begin(): void
   /** Sends the agents away; they come back by themselves. */
-  closeConnections(): void
+  closeChannel(): Promise<void>
   /** After the listeners are closed: nothing writes any more when it resolves. */
   stop(): Promise<void>
 }
 
 /** The one place that knows every area and joins them. */
 export function compose(base: Compose): Composed {
-  const { db, log, now, newId } = base
+  const { db, secrets, log, now, newId } = base
   const logOf = (component: string) => log.child({ component })
   const common = { db, database: db, now, newId, access }
 
+  // What everyone stands on.
   const audit = { ...makeAuditLog(common), ...makeAuditReader(common) }
   const tenancy = makeTenancy({ ...common, audit })
   const accounts = makeAccessArea({ ...common, audit, tenancy, log: logOf('access') })
 
+  // The fleet.
+  const keys = makeAgentKeys({ ...common, secrets })
+  const channel_server = makeChannelServer({ ...common, keys, audit, log: logOf('channel') })
+  const { channel } = channel_server
+  const agents = makeAgentsArea({
+    ...common,
+    audit,
+    tenancy,
+    keys,
+    channel,
+    log: logOf('agents'),
+    joinTarget: () => ({ master_url: base.masterUrl(), ca_fingerprint: base.ca_fingerprint }),
+  })
+
+  // What the fleet shall serve.
+  const deployments_log = logOf('deployments')
+  const deployments = makeDeployments({
+    ...common,
+    channel,
+    tenancy,
+    versions: versionReader,
+    agents: agents.directory,
+    random: Math.random,
+    onError: (what, err) => deployments_log.error({ err, what }, 'A delivery met an error'),
+  })
+  const { lockWorkspace } = tenancy
+  const config = makeConfigService({ ...common, audit, deployments, lockWorkspace })
+  const fleet_doors = agents.open(deployments)
+  // In this order: deployments find an agent's new facts in the directory.
+  channel_server.listen(agents.listener)
+  channel_server.listen(deployments.listener)
+
   const app = makeHttpApp({
+    ...common,
     ...(base.rates ? { rates: base.rates } : {}),
     routes: {
-      ...laterRoutes(),
       ...accounts.routes,
       ...auditRoutes(audit),
-      ...makeTenancyDoors({ ...common, audit, usages: [] }),
+      ...makeTenancyDoors({ ...common, audit, usages: [agents.usage, config.usage] }),
+      ...fleet_doors.routes,
+      ...configRoutes(config),
+      ...deploymentsRoutes(deployments),
     },
     authenticator: accounts.authenticator,
-    database: db,
-    secrets: base.secrets,
+    secrets,
     log: logOf('http'),
-    now,
-    newId,
     ready: base.ready,
     version: VERSION,
   })
   return {
-    services: { db, audit, tenancy, setup: accounts.setup },
-    app,
-    channel_door: {
-      upgrade: async () => new Response(null, { status: 503 }),
-      websocket: { message() {} },
+    services: {
+      db,
+      audit,
+      tenancy,
+      setup: accounts.setup,
+      channel,
+      agents: agents.directory,
+      config,
+      deployments,
     },
-    recover: async () => {},
-    begin() {},
-    closeConnections() {},
-    stop: async () => {},
+    app,
+    channel_door: channel_server,
+    recover: () => deployments.start(),
+    closeChannel: () => channel_server.stop(),
+    async stop() {
+      await deployments.stop()
+      await agents.stop()
+    },
   }
-}
-
-function laterRoutes(): Routes {
-  const none = async () => {
-    throw new ApiError('NOT_BUILT_YET', 'This area of the master is not built yet')
-  }
-  return Object.fromEntries(Object.keys(ENDPOINTS).map(id => [id, none])) as unknown as Routes
 }

@@ -99,7 +99,6 @@ async function start(
     listeners.plain && config.listen_plain
       ? `http://${inUrl(config.listen_plain.host)}:${listeners.plain.port}`
       : null
-  parts.begin()
 
   log.info({ url: reached.url, plain_url, startup_ms: Math.round(performance.now() - began_ms) }, 'Ready')
   return {
@@ -124,7 +123,7 @@ function listen(config: MasterConfig, identity: ServerIdentity, parts: ReturnTyp
     throw error
   }
   const stop = async () => {
-    parts.closeConnections()
+    await parts.closeChannel()
     await Promise.all([tls.stop(MASTER_LIMITS.stop_grace_ms), plain?.stop(MASTER_LIMITS.stop_grace_ms)])
   }
   return { tls, plain, stop }

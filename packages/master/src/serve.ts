@@ -8,7 +8,7 @@ import { MASTER_LIMITS } from './limits.ts'
 /** The agents' door: what the listener needs of the channel. */
 export interface ChannelDoor<Data> {
   /** Answers an upgrade request on CHANNEL_PATH: with a refusal, or with nothing when `server.upgrade` took the socket over. */
-  upgrade(request: Request, server: Server<Data>, ip_address: string | null): Promise<Response | undefined>
+  upgrade(request: Request, server: Server<Data>): Promise<Response | undefined>
   readonly websocket: WebSocketHandler<Data>
 }
 
@@ -33,8 +33,8 @@ export function listenTls<Data>(
     tls: { cert: identity.chain_pem, key: identity.key_pem, ...TLS_1_3 },
     websocket: channel.websocket,
     fetch: async (request, server) => {
+      if (pathOf(request.url) === CHANNEL_PATH) return await channel.upgrade(request, server)
       const ip_address = server.requestIP(request)?.address ?? null
-      if (pathOf(request.url) === CHANNEL_PATH) return await channel.upgrade(request, server, ip_address)
       return await app.fetch(request, { ip_address, tls: true, hold: () => server.timeout(request, 0) })
     },
   })
