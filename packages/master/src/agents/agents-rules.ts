@@ -1,6 +1,5 @@
 import {
   type Agent,
-  type AgentConfigState,
   AgentFacts,
   type AgentState,
   ApiError,
@@ -17,7 +16,7 @@ export function nameTaken(name: string): ApiError {
   return new ApiError('CONFLICT', message, { details: [{ field: 'name', message }] })
 }
 
-export const NO_CONFIG: AgentConfigState = {
+export const NO_CONFIG: Agent['config'] = {
   desired_release_number: null,
   serving_release_number: null,
   serving_deployment_id: null,
@@ -40,7 +39,7 @@ export interface Presence {
 export function stateOf(
   row: Pick<AgentRow, 'state' | 'facts_json'>,
   presence: Presence,
-  config: AgentConfigState,
+  config: Agent['config'],
 ): { state: AgentState; state_reason: string | null } {
   if (!presence.online)
     return row.state === 'pending'
@@ -51,7 +50,7 @@ export function stateOf(
   return { state: 'online', state_reason: null }
 }
 
-export function agentOf(row: AgentRow, presence: Presence, config: AgentConfigState): Agent {
+export function agentOf(row: AgentRow, presence: Presence, config: Agent['config']): Agent {
   const facts = factsOf(row.facts_json)
   return {
     id: row.id,

@@ -1,11 +1,4 @@
-import type {
-  Agent,
-  AgentConfigState,
-  AgentFacts,
-  AgentRegistered,
-  BootstrapToken,
-  Labels,
-} from '@nxmesh/contract'
+import type { Agent, AgentFacts, AgentRegistered, BootstrapToken, Labels } from '@nxmesh/contract'
 import type { Caller } from '../access/caller.ts'
 import type { PageOf } from '../http/page.ts'
 
@@ -31,7 +24,7 @@ export interface AgentDirectory {
 /** What this area needs of deployments. */
 export interface AgentPositions {
   /** What agents shall serve and what they proved to serve; those that never had a deployment may be absent. */
-  positions(agent_ids: readonly string[]): Promise<ReadonlyMap<string, AgentConfigState>>
+  positions(agent_ids: readonly string[]): Promise<ReadonlyMap<string, Agent['config']>>
   /** After the commit of a change of labels. */
   labelsChanged(agent_id: string): Promise<void> | void
   /** After an agent was deleted. */
