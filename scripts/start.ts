@@ -75,6 +75,10 @@ async function main(): Promise<number> {
   rmSync(paths.credentials, { force: true })
 
   const over = Promise.withResolvers<number>()
+  let ending = false
+  void over.promise.then(() => {
+    ending = true
+  })
   const children = new Children(paths.logs, end => {
     explain(end)
     over.resolve(1)
@@ -83,7 +87,8 @@ async function main(): Promise<number> {
   start(settings, children).then(
     memory => announce(settings, memory),
     error => {
-      console.error(`start: ${reasonOf(error)}`)
+      // What fails because everything is being ended is no news.
+      if (!ending) console.error(`start: ${reasonOf(error)}`)
       over.resolve(1)
     },
   )

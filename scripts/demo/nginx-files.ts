@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { DemoSettings } from './settings.ts'
 
@@ -11,7 +10,7 @@ export function makeNginxFiles({ paths }: DemoSettings): void {
 }
 
 // Workers of an nginx that root starts run as the same user: the sample site may lie below a home folder.
-const userLine = () => (process.getuid?.() === 0 ? `user ${userInfo().username};\n` : '')
+const userLine = () => (process.getuid?.() === 0 ? 'user root;\n' : '')
 
 const nginxConf = (prefix: string) => `${userLine()}worker_processes 2;
 pid ${prefix}/nginx.pid;
