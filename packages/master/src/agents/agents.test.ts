@@ -1,0 +1,246 @@
+import { beforeAll, describe, expect, test } from 'bun:test'
+import { ApiError, type Permission, ROLES } from '@nxmesh/contract'
+import pino from 'pino'
+import { access } from '../access/access-rules.ts'
+import type { Caller } from '../access/caller.ts'
+import { makeAuditLog } from '../audit/audit-service.ts'
+import type { Channel } from '../channel/channel.ts'
+import { TEST_FACTS, TEST_POSITION } from '../channel/testing.ts'
+import type { Database } from '../database/database.ts'
+import { forEachEngine } from '../database/testing.ts'
+import { newId } from '../ids.ts'
+import { openTestSecrets } from '../secrets/testing.ts'
+import { makeTenancy } from '../tenancy/tenancy-service.ts'
+import { makeAgentKeys } from './agent-keys-service.ts'
+import { makeDirectory } from './directory.ts'
+import { makeAgentsArea } from './make-agents.ts'
+
+const callerWith = (permissions: readonly Permission[]): Caller => ({
+  principal: { type: 'user', id: newId() },
+  name: 'Ada',
+  email: 'ada@example.test',
+  permissions: new Set(permissions),
+  door: 'rest',
+  ip_address: '192.0.2.1',
+  request_id: 'r',
+  session_id: null,
+})
+const ada = callerWith(ROLES.owner)
+
+async function open(db: Database) {
+  const clock = { ms: Date.parse('2026-11-01T00:00:00Z') }
+  const now = () => new Date(clock.ms)
+  const common = { db, now, newId, access, log: pino({ level: 'silent' }) }
+  const audit = makeAuditLog(common)
+  const tenancy = makeTenancy({ ...common, audit })
+  await db.write(tx => tenancy.ensureFirst(tx, ada))
+  const { id: workspace_id } = await db.read.selectFrom('workspaces').select('id').executeTakeFirstOrThrow()
+  const keys = makeAgentKeys({ ...common, secrets: await openTestSecrets(db) })
+  const online = new Set<string>()
+  const cuts: string[] = []
+  const channel: Channel = {
+    send: agent_id => online.has(agent_id),
+    isOnline: agent_id => online.has(agent_id),
+    onlineAgents: () => online,
+    cut: agent_id => void cuts.push(agent_id),
+  }
+  const joinTarget = () => ({ master_url: 'https://master.test:8443', ca_fingerprint: 'ab'.repeat(32) })
+  const area = makeAgentsArea({ ...common, audit, tenancy, keys, channel, joinTarget })
+  const relabelled: string[] = []
+  const configs = new Map<string, never>()
+  const doors = area.open({
+    positions: async () => configs,
+    labelsChanged: id => void relabelled.push(id),
+    forget: () => {},
+  })
+  const auditRows = (action: string) =>
+    db.read.selectFrom('audit_log').selectAll().where('action', '=', action).execute()
+  return { ...doors, area, audit, keys, online, cuts, relabelled, workspace_id, clock, auditRows, db }
+}
+type Opened = Awaited<ReturnType<typeof open>>
+
+const HOST = { hostname: 'web-1', version: '0.1.0' }
+const ONCE = { expires_in_h: 24, max_uses: 1 }
+const codeOf = (work: Promise<unknown>) =>
+  work.then(
+    () => 'ok',
+    (error: unknown) => (error instanceof ApiError ? error.code : `${error}`),
+  )
+const create = (on: Opened, name: string, labels = {}) =>
+  on.agents.create(ada, { workspace_id: on.workspace_id, name, labels, deployment_mode: 'standalone' })
+
+forEachEngine((_engine, openDatabase) => {
+  let on: Opened
+  beforeAll(async () => {
+    on = await open(await openDatabase())
+  })
+
+  describe('an agent', () => {
+    test('is pending until it connects, then online, then offline', async () => {
+      const { id } = await create(on, 'life')
+      expect(await on.agents.get(ada, id)).toMatchObject({ state: 'pending', last_seen_at: null })
+      on.online.add(id)
+      await on.area.listener.connected(id, TEST_FACTS, TEST_POSITION, '192.0.2.9')
+      expect(await on.agents.get(ada, id)).toMatchObject({
+        state: 'online',
+        hostname: 'test-host',
+        ip_address: '192.0.2.9',
+        capabilities: ['http2'],
+        nginx_version: '1.26.0',
+        last_seen_at: '2026-11-01T00:00:00.000Z',
+      })
+      on.online.delete(id)
+      expect((await on.agents.get(ada, id)).state).toBe('offline')
+    })
+
+    test('has a name of its own in the workspace', async () => {
+      await create(on, 'twin')
+      expect(await codeOf(create(on, 'twin'))).toBe('CONFLICT')
+    })
+
+    test('tells deployments when its labels change, and only then', async () => {
+      const { id } = await create(on, 'labelled', { env: 'prod' })
+      await on.agents.update(ada, id, { labels: { env: 'prod' } })
+      await on.agents.update(ada, id, { name: 'renamed' })
+      expect(on.relabelled).toEqual([])
+      await on.agents.update(ada, id, { labels: { env: 'test' } })
+      expect(on.relabelled).toEqual([id])
+      expect(await on.area.directory.agentOf(id)).toMatchObject({ name: 'renamed', labels: { env: 'test' } })
+    })
+
+    test('that is deleted loses its key and its connection', async () => {
+      const token = await on.tokens.forWorkspace(ada, on.workspace_id, ONCE)
+      const { agent_id, key_id } = await on.registration.register(ada, { ...HOST, token: token.token })
+      expect((await on.keys.find(agent_id, key_id)).state).toBe('live')
+      await on.agents.remove(ada, agent_id)
+      expect((await on.keys.find(agent_id, key_id)).state).toBe('unknown_agent')
+      expect(on.cuts).toContain(agent_id)
+      expect(await codeOf(on.agents.get(ada, agent_id))).toBe('NOT_FOUND')
+      expect(await on.area.directory.workspaceOf(agent_id)).toBe(null)
+    })
+
+    test('is hidden from who may not read it, and kept from who may not change it', async () => {
+      const { id } = await create(on, 'guarded')
+      const reader = callerWith(['agent:read'])
+      expect(await codeOf(on.agents.get(callerWith([]), id))).toBe('FORBIDDEN')
+      expect(await codeOf(on.agents.update(reader, id, { name: 'x' }))).toBe('FORBIDDEN')
+      expect(await codeOf(on.agents.remove(reader, id))).toBe('FORBIDDEN')
+      expect(await codeOf(on.tokens.forAgent(reader, id, ONCE))).toBe('FORBIDDEN')
+    })
+
+    test('without a hold has none to lift', async () => {
+      const { id } = await create(on, 'no hold')
+      expect(await codeOf(on.agents.liftHold(ada, id))).toBe('CONFLICT')
+    })
+  })
+
+  describe('a bootstrap token', () => {
+    test('comes with the command to run, and is stored hashed', async () => {
+      const made = await on.tokens.forWorkspace(ada, on.workspace_id, ONCE)
+      expect(made.token).toMatch(/^nxb_[A-Za-z0-9_-]{43}$/)
+      expect(made.join_command).toBe(
+        `nxmesh-agent join --master-url https://master.test:8443 --token ${made.token} --ca-fingerprint ${'ab'.repeat(32)}`,
+      )
+      const rows = JSON.stringify(await on.db.read.selectFrom('bootstrap_tokens').selectAll().execute())
+      const audit = JSON.stringify(await on.auditRows('bootstrap_token.create'))
+      expect(rows + audit).not.toContain(made.token)
+    })
+
+    test('works once', async () => {
+      const { token } = await on.tokens.forWorkspace(ada, on.workspace_id, ONCE)
+      expect(await codeOf(on.registration.register(ada, { ...HOST, token }))).toBe('ok')
+      expect(await codeOf(on.registration.register(ada, { ...HOST, token }))).toBe('BOOTSTRAP_TOKEN_INVALID')
+    })
+
+    test('for one use lets one of two racing registrations in', async () => {
+      const { token } = await on.tokens.forWorkspace(ada, on.workspace_id, ONCE)
+      const outcomes = await Promise.all(
+        [1, 2, 3, 4].map(() => codeOf(on.registration.register(ada, { ...HOST, token }))),
+      )
+      expect(outcomes.sort()).toEqual([...Array(3).fill('BOOTSTRAP_TOKEN_INVALID'), 'ok'])
+    })
+
+    test('ends at its time, and the refusal is audited', async () => {
+      const { token } = await on.tokens.forWorkspace(ada, on.workspace_id, { expires_in_h: 1, max_uses: 5 })
+      on.clock.ms += 3_600_000
+      expect(await codeOf(on.registration.register(ada, { ...HOST, token }))).toBe('BOOTSTRAP_TOKEN_INVALID')
+      let reasons: string[] = []
+      for (let tries = 0; tries < 200 && !reasons.includes('expired_token'); tries++) {
+        await new Promise(resolve => setTimeout(resolve, 5))
+        const rows = await on.auditRows('agent.register_refused')
+        reasons = rows.map(row => JSON.parse(row.after_json ?? '{}').reason)
+      }
+      expect(reasons).toContain('expired_token')
+    })
+
+    test('of a workspace names new agents after their hosts, each differently', async () => {
+      const { token } = await on.tokens.forWorkspace(ada, on.workspace_id, { expires_in_h: 1, max_uses: 3 })
+      const host = { hostname: 'same-host', version: '0.1.0', token }
+      const names = []
+      for (let n = 0; n < 3; n++) names.push((await on.registration.register(ada, host)).name)
+      expect(names).toEqual(['same-host', 'same-host-2', 'same-host-3'])
+    })
+
+    test('of an agent gives it a new key, and the old one ends', async () => {
+      const { id } = await create(on, 'rejoins')
+      const first = await on.tokens.forAgent(ada, id, ONCE)
+      const one = await on.registration.register(ada, { ...HOST, token: first.token })
+      expect(one).toMatchObject({ agent_id: id, name: 'rejoins' })
+      expect((await on.keys.find(id, one.key_id)).state).toBe('live')
+      const second = await on.tokens.forAgent(ada, id, ONCE)
+      const two = await on.registration.register(ada, { ...HOST, token: second.token })
+      expect((await on.keys.find(id, one.key_id)).state).toBe('key_not_live')
+      const found = await on.keys.find(id, two.key_id)
+      expect(found.state === 'live' && Buffer.from(found.session_key).toString('base64url')).toBe(
+        two.session_key,
+      )
+      expect(on.cuts).toContain(id)
+    })
+
+    test('is not guessed for long from one address, while others register', async () => {
+      const stranger = { ...ada, ip_address: '203.0.113.7' }
+      const guess = () =>
+        codeOf(on.registration.register(stranger, { ...HOST, token: 'nxb_0123456789abcdef' }))
+      const outcomes = []
+      for (let n = 0; n < 25; n++) outcomes.push(await guess())
+      expect(outcomes.at(0)).toBe('BOOTSTRAP_TOKEN_INVALID')
+      expect(outcomes.at(-1)).toBe('RATE_LIMITED')
+      const { token } = await on.tokens.forWorkspace(ada, on.workspace_id, ONCE)
+      expect(await codeOf(on.registration.register(ada, { ...HOST, token }))).toBe('ok')
+    })
+  })
+
+  test('a session key is not readable in the database', async () => {
+    const { token } = await on.tokens.forWorkspace(ada, on.workspace_id, ONCE)
+    const { session_key } = await on.registration.register(ada, { ...HOST, token })
+    expect(JSON.stringify(await on.db.read.selectFrom('agent_keys').selectAll().execute())).not.toContain(
+      session_key,
+    )
+  })
+
+  test('the directory sees a change that is committed while a workspace is being read', async () => {
+    const { id } = await create(on, 'read meanwhile')
+    const fresh = makeDirectory({ db: on.db, isOnline: () => false })
+    const row = await on.db.read
+      .selectFrom('agents')
+      .selectAll()
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow()
+    const reading = fresh.agentsOf(on.workspace_id)
+    fresh.put({ ...row, labels_json: '{"env":"new"}' })
+    expect((await reading).find(agent => agent.id === id)?.labels).toEqual({ env: 'new' })
+    expect((await fresh.agentOf(id))?.labels).toEqual({ env: 'new' })
+  })
+
+  test('times of last contact reach the database together', async () => {
+    const { id } = await create(on, 'seen')
+    await on.area.listener.connected(id, TEST_FACTS, TEST_POSITION, '192.0.2.9')
+    await on.area.stop()
+    const row = await on.db.read
+      .selectFrom('agents')
+      .select('last_seen_at')
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow()
+    expect(row.last_seen_at).toBe(new Date(on.clock.ms).toISOString())
+  })
+})
