@@ -1,0 +1,119 @@
+import { afterAll, afterEach, expect, test } from 'bun:test'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect } from 'node:tls'
+import { makeClient } from '@nxmesh/contract'
+import pino from 'pino'
+import { loadConfig } from './config.ts'
+import { type RunningMaster, startMaster } from './main.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'nxmesh-main-'))
+afterAll(() => rmSync(root, { recursive: true }))
+const running: RunningMaster[] = []
+afterEach(async () => {
+  for (const master of running.splice(0)) await master.stop()
+})
+
+let folders = 0
+const newFolder = () => join(root, `data-${++folders}`)
+
+async function start(data_dir: string, flags: Record<string, string> = {}) {
+  const config = await loadConfig({
+    flags: { 'data-dir': data_dir, listen: '127.0.0.1:0', 'listen-plain': '127.0.0.1:0', ...flags },
+  })
+  const master = await startMaster(config, { log: pino({ level: 'silent' }) })
+  running.push(master)
+  return master
+}
+
+const get = (master: RunningMaster, path: string) =>
+  fetch(master.url + path, { tls: { ca: master.ca_pem } } as RequestInit)
+
+async function setUp(master: RunningMaster) {
+  const base_url = master.plain_url ?? ''
+  const body = {
+    setup_token: master.setup_token ?? '',
+    email: 'ada@example.com',
+    password: 'correct horse battery',
+  }
+  const { data } = await makeClient({ base_url }).call('setup', { body })
+  return makeClient({ base_url, token: data.token })
+}
+
+test('a master that starts for the first time serves over TLS and lets the first administrator in', async () => {
+  const master = await start(newFolder())
+  expect((await get(master, '/readyz')).status).toBe(200)
+  const client = await setUp(master)
+  expect((await client.call('me', {})).data.email).toBe('ada@example.com')
+  expect((await client.call('audit_log_list', { query: {} })).data.map(one => one.action)).toContain(
+    'setup.complete',
+  )
+})
+
+test('after a restart everything is there, and set-up stays closed', async () => {
+  const data_dir = newFolder()
+  const first = await start(data_dir)
+  await setUp(first)
+  await first.stop()
+  const second = await start(data_dir)
+  expect(second.setup_token).toBeNull()
+  expect(second.ca_fingerprint).toBe(first.ca_fingerprint)
+  expect(await second.services.audit.verify()).toMatchObject({ ok: true })
+  const body = { email: 'ada@example.com', password: 'correct horse battery' }
+  const session = await makeClient({ base_url: second.plain_url ?? '' }).call('login', { body })
+  expect(session.data.user.email).toBe('ada@example.com')
+})
+
+test('TLS 1.2 is refused', async () => {
+  const master = await start(newFolder())
+  const outcome = await new Promise<string>(resolve => {
+    const options = { host: '127.0.0.1', port: master.port, ca: master.ca_pem, servername: 'localhost' }
+    const socket = connect({ ...options, maxVersion: 'TLSv1.2' }, () => resolve('connected'))
+    socket.on('error', () => resolve('refused'))
+  })
+  expect(outcome).toBe('refused')
+})
+
+test('a second master on the same data folder is refused, and the first serves on', async () => {
+  const data_dir = newFolder()
+  const first = await start(data_dir)
+  await expect(start(data_dir)).rejects.toThrow(`process ${process.pid}`)
+  expect((await get(first, '/healthz')).status).toBe(200)
+})
+
+test('a start that fails gives everything back: the next one succeeds', async () => {
+  const data_dir = newFolder()
+  const blocker = createServer()
+  await new Promise<void>(resolve => blocker.listen(0, '127.0.0.1', resolve))
+  const { port } = blocker.address() as { port: number }
+  await expect(start(data_dir, { listen: `127.0.0.1:${port}` })).rejects.toThrow()
+  await expect(start(data_dir, { 'listen-plain': `127.0.0.1:${port}` })).rejects.toThrow()
+  await new Promise(resolve => blocker.close(resolve))
+  expect((await get(await start(data_dir), '/healthz')).status).toBe(200)
+})
+
+test('a wrong master key stops the start with a word about it', async () => {
+  const data_dir = newFolder()
+  await (await start(data_dir)).stop()
+  writeFileSync(join(data_dir, 'master.key'), Buffer.alloc(32, 1).toString('base64'))
+  await expect(start(data_dir)).rejects.toThrow('The master key is not the one')
+})
+
+test('nobody else can read the data folder, and no secret lies in it in the clear', async () => {
+  const data_dir = newFolder()
+  const master = await start(data_dir)
+  await setUp(master)
+  expect(statSync(data_dir).mode & 0o777).toBe(0o700)
+  const token = master.setup_token ?? 'none'
+  await master.stop()
+  for (const name of readdirSync(data_dir)) {
+    const path = join(data_dir, name)
+    if (!statSync(path).isFile()) continue
+    if (!['lock.pid'].includes(name))
+      expect(`${name} ${statSync(path).mode & 0o777}`).toBe(`${name} ${0o600}`)
+    const text = readFileSync(path, 'latin1')
+    for (const secret of [token, 'correct horse battery', 'PRIVATE KEY']) expect(text).not.toContain(secret)
+  }
+})
