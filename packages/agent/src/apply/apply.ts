@@ -44,7 +44,7 @@ export async function prepare(
     const received = await receive(ctx, message, facts.key, waiting)
     clock.lap('receive')
     const about = { bundle_hash: message.bundle_hash, facts_key: facts.key }
-    rendered = render(ctx, order, received, facts.render, about)
+    rendered = await render(ctx, order, received, facts.render, about)
     clock.lap('render')
     await bothEnded(validate(ctx, rendered, master, waiting), store(ctx, rendered))
     clock.lap('validate')
@@ -115,6 +115,7 @@ export async function drop(ctx: ApplyContext, folder: string): Promise<void> {
   if (readLink(currentLink(ctx)) === folder) return
   await removeTree(folderPath(ctx, folder)).catch(() => undefined)
   removeRecord(ctx.paths, folder)
+  if (ctx.base !== null) ctx.staging.begin(ctx.base)
 }
 
 /** Phase two, also after a restart: finishes what was decided, or undoes it when it cannot be loaded. */

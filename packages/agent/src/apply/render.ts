@@ -5,7 +5,7 @@ import { renderObject, resourceOf } from '@nxmesh/nginx/render/bundle'
 import { renderEntry, renderStatus } from '@nxmesh/nginx/render/entry'
 import { ENTRY_PATH, STATUS_PATH } from '@nxmesh/nginx/render/layout'
 import { faultPoint } from '../faults.ts'
-import { exists, hardLink, removeFile, sha256Hex, writeExclusive } from '../host/files.ts'
+import { exists, hardLink, removeFile, removeTree, sha256Hex, writeExclusive } from '../host/files.ts'
 import type { Order } from '../state/journal.ts'
 import type { FolderRecord, RecordEntry } from '../state/records.ts'
 import { ObjectError, parseObject } from './check-object.ts'
@@ -24,35 +24,49 @@ export interface Rendered {
 }
 
 const FILE_MODE = 0o644
+const FILES_PER_STEP = 50
 
 /**
  * Renders a bundle into a new deployment folder. Files of unchanged objects are hard links to those of the folder before; a
  * file that has two names is never written, only replaced.
  * @throws Rejection for an object that cannot be rendered
  */
-export function render(
+export async function render(
   ctx: ApplyContext,
   order: Order,
   received: Received,
   facts: RenderFacts,
   about: { readonly bundle_hash: string; readonly facts_key: string },
-): Rendered {
+): Promise<Rendered> {
   faultPoint('render')
-  const objects = received.changed.map(one => renderOne(one, facts))
+  const objects: RenderedObject[] = []
+  for (const one of received.changed) {
+    objects.push(renderOne(one, facts))
+    if (objects.length % FILES_PER_STEP === 0) await breathe()
+  }
   const entries = [...received.kept, ...objects.map(({ entry }) => entry)]
   refuseSharedPaths(objects, received.kept)
   const folder = newFolderName(ctx)
   const path = folderPath(ctx, folder)
   const apply_id = ctx.newId()
   const written = objects.flatMap(({ file }) => file ?? [])
-  makeFiles(ctx, path, received.kept, written)
   const own = ownFiles(ctx, order, path, apply_id)
-  for (const file of own) writeExclusive(join(path, file.path), file.text, FILE_MODE, false)
+  try {
+    await makeFiles(ctx, path, received.kept, [...written, ...own])
+  } catch (error) {
+    await removeTree(path).catch(() => undefined)
+    throw error
+  }
   const record = { folder, ...about, entries: sortByKey(entries) }
   return { record, path, apply_id, tree_hash: treeHash(entries), written: [...written, ...own] }
 }
 
-function renderOne({ key, hash, json }: Received['changed'][number], facts: RenderFacts) {
+interface RenderedObject {
+  readonly file: RenderedFile | null
+  readonly entry: RecordEntry
+}
+
+function renderOne({ key, hash, json }: Received['changed'][number], facts: RenderFacts): RenderedObject {
   try {
     const object = parseObject(json)
     const { kind, id } = resourceOf(object)
@@ -77,10 +91,7 @@ function rejectionOf(error: unknown, key: string): unknown {
   return new Rejection({ message: error.message, file: null, line: null, resource: { kind, id } })
 }
 
-function refuseSharedPaths(
-  objects: readonly { file: RenderedFile | null; entry: RecordEntry }[],
-  kept: readonly RecordEntry[],
-): void {
+function refuseSharedPaths(objects: readonly RenderedObject[], kept: readonly RecordEntry[]): void {
   const paths = new Set(kept.map(({ path }) => path))
   for (const { file, entry } of objects) {
     if (file === null) continue
@@ -97,16 +108,24 @@ const errorAt = (resource: ResourceRef | null, message: string) => ({
   resource,
 })
 
-function makeFiles(
+async function makeFiles(
   ctx: ApplyContext,
   path: string,
   kept: readonly RecordEntry[],
   written: readonly RenderedFile[],
-): void {
+): Promise<void> {
   const { base } = ctx
   if (base !== null && kept.length > 0 && ctx.staging.take(base, path)) dropOthers(path, base, kept)
   else linkAll(ctx, path, kept)
-  for (const file of written) writeExclusive(join(path, file.path), file.text, FILE_MODE, false)
+  for (const [index, file] of written.entries()) {
+    writeExclusive(join(path, file.path), file.text, FILE_MODE, false)
+    if (index % FILES_PER_STEP === FILES_PER_STEP - 1) await breathe()
+  }
+}
+
+/** Heartbeats go on while thousands of files are written for the first time. */
+function breathe(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
 }
 
 /** What was staged and is not kept has changed or gone. */
