@@ -84,7 +84,20 @@ export function makeAuthenticator({ database, log, now }: AuthenticatorDeps): Au
       if (!verified || verified.expires_ms <= now_ms) return null
       noteUse(verified, now_ms)
       const { principal, name, email, permissions, session_id } = verified
-      return { principal, name, email, permissions, session_id, door: 'rest', ...origin }
+      const { request_id } = origin
+      return {
+        principal,
+        name,
+        email,
+        permissions,
+        session_id,
+        door: 'rest',
+        request_id,
+        // Asked for only when something wants to know: see Connection.
+        get ip_address() {
+          return origin.ip_address
+        },
+      }
     },
     forget(id) {
       forgotten++

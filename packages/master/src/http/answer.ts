@@ -15,20 +15,20 @@ const SECURITY_HEADERS = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
-  'x-frame-options': 'DENY',
 } as const
 const JSON_HEADERS = { ...SECURITY_HEADERS, 'content-type': 'application/json; charset=utf-8' } as const
 // RFC 6797 section 7.2: only over TLS.
 const HSTS = 'max-age=31536000'
 
+const TLS_HEADERS = { ...JSON_HEADERS, 'strict-transport-security': HSTS } as const
+
 export function toResponse(answer: Answer, request_id: string, tls: boolean): Response {
-  const headers: Record<string, string> = {
-    ...(answer.body === null ? SECURITY_HEADERS : JSON_HEADERS),
-    ...answer.headers,
-    'x-request-id': request_id,
-  }
-  if (tls) headers['strict-transport-security'] = HSTS
-  return new Response(answer.body, { status: answer.status, headers })
+  const { status, body } = answer
+  const headers = new Headers(tls ? TLS_HEADERS : JSON_HEADERS)
+  for (const name in answer.headers) headers.set(name, answer.headers[name] ?? '')
+  if (body === null) headers.delete('content-type')
+  headers.set('x-request-id', request_id)
+  return new Response(body, { status, headers })
 }
 
 /**

@@ -1,7 +1,7 @@
 import { ApiError, type Endpoint, type Permission, type Principal, validationError } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import type { Authenticator } from '../access/authenticator.ts'
+import type { Authenticator, Origin } from '../access/authenticator.ts'
 import type { Caller } from '../access/caller.ts'
 import { type Answer, errorAnswer } from './answer.ts'
 import type { Connection } from './connection.ts'
@@ -37,25 +37,27 @@ type AnyRoute = (request: {
 }) => Promise<{ body: unknown; etag?: number }>
 
 const NOTHING = z.strictObject({})
+const NO_BYTES = new Uint8Array(0)
 
 /** One row of the endpoint table as a function: who calls, may they, what do they ask, do it, answer. */
 export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps) {
   const parse = parserOf(row)
+  const changes = row.method !== 'GET'
   const idempotent = row.method === 'POST' && typeof row.access === 'string'
 
   return async (incoming: Incoming): Promise<Answer> => {
-    const { request, connection } = incoming
-    refuseForeignOrigin(request, request.headers.get('host') ?? '')
+    const { request, connection, url } = incoming
+    if (changes) refuseForeignOrigin(request.headers)
     const caller = await admit(row, incoming, deps)
-    const if_match = parseIfMatch(request.headers.get('if-match'), row.etag === true && row.method !== 'GET')
-    const bytes = row.method === 'GET' ? new Uint8Array(0) : await readBody(request)
-    const asked = parse(incoming, bytes)
-    if (waits(asked.query)) connection.hold()
-    const work = async () => answerOf(row, await route({ ...asked, caller, if_match, url: incoming.url }))
+    const if_match = changes ? parseIfMatch(request.headers.get('if-match'), row.etag === true) : null
+    const bytes = changes ? await readBody(request) : NO_BYTES
+    const { params, query, body } = parse(incoming, bytes)
+    if (waits(query)) connection.hold()
+    const work = async () => answerOf(row, await route({ caller, params, query, body, if_match, url }))
 
     const key = idempotent ? request.headers.get('idempotency-key') : null
     if (key === null) return await work()
-    const hash = requestHash(row.method, incoming.url, bytes)
+    const hash = requestHash(row.method, url, bytes)
     // A refusal is an answer as well: it is kept and given again.
     const settled = () => work().catch(error => errorAnswer(error, incoming.request_id, deps.log))
     return await deps.idempotency.once(caller.principal, key, hash, settled)
@@ -68,10 +70,11 @@ async function admit(row: Endpoint, incoming: Incoming, deps: EndpointDeps): Pro
     deps.limiter.admitAddress(connection.ip_address)
     return anonymous(connection, request_id)
   }
-  const caller = await deps.authenticator.authenticate(request.headers.get('authorization'), {
-    ip_address: connection.ip_address,
-    request_id,
-  })
+  // A reader's address is looked up only when asked for, which costs more than the rest of this. What changes something may
+  // go into the audit log, and must have it even if the peer is gone by then.
+  const origin =
+    row.method === 'GET' ? new LazyOrigin(connection, request_id) : eagerOrigin(connection, request_id)
+  const caller = await deps.authenticator.authenticate(request.headers.get('authorization'), origin)
   if (!caller) {
     deps.limiter.admitAddress(connection.ip_address)
     throw new ApiError('UNAUTHENTICATED', 'Send a valid API key or session token: Authorization: Bearer …')
@@ -81,6 +84,20 @@ async function admit(row: Endpoint, incoming: Incoming, deps: EndpointDeps): Pro
     throw new ApiError('FORBIDDEN', `This needs the permission ${row.access}`)
   return caller
 }
+
+class LazyOrigin implements Origin {
+  readonly request_id: string
+  readonly #connection: Connection
+  constructor(connection: Connection, request_id: string) {
+    this.#connection = connection
+    this.request_id = request_id
+  }
+  get ip_address(): string | null {
+    return this.#connection.ip_address
+  }
+}
+
+const eagerOrigin = ({ ip_address }: Connection, request_id: string): Origin => ({ ip_address, request_id })
 
 const NOBODY: Principal = { type: 'system', id: null }
 const NO_PERMISSIONS: ReadonlySet<Permission> = new Set()

@@ -1,6 +1,9 @@
 /** What the listener knows of the connection that a request came on; passed to the application beside the request. */
 export interface Connection {
-  /** The peer's address as the socket has it; headers that claim another are never read. */
+  /**
+   * The peer's address as the socket has it; headers that claim another are never read. May be a getter, because asking the
+   * socket costs as much as a small request; it is null once the peer is gone.
+   */
   readonly ip_address: string | null
   readonly tls: boolean
   /** Lifts the idle timeout for a request that waits for something (`?wait=applied`). */

@@ -68,7 +68,7 @@ export function makeHttpApp(deps: HttpDeps): HttpApp {
   app.get(READY_PATH, answered(readyWork(deps.ready)))
   app.notFound(answered(refuseUnknown(deps.log)))
   return {
-    fetch: async (request, connection) => await app.fetch(request, connection),
+    fetch: (request, connection) => Promise.resolve(app.fetch(request, connection)),
   }
 }
 

@@ -17,13 +17,12 @@ export function parseIfMatch(header: string | null, honoured: boolean): number |
 }
 
 /**
- * Refuses a request that changes something and was made by another site's page. Requests without `Origin` do not come
- * from a page. `host` is the request's own host with port.
+ * Refuses a request that was made by another site's page; for those that change something. Requests without `Origin`
+ * do not come from a page.
  */
-export function refuseForeignOrigin(request: Request, host: string): void {
-  if (request.method === 'GET' || request.method === 'HEAD') return
-  const origin = request.headers.get('origin')
-  if (origin !== null && !sameHost(origin, host))
+export function refuseForeignOrigin(headers: Headers): void {
+  const origin = headers.get('origin')
+  if (origin !== null && !sameHost(origin, headers.get('host') ?? ''))
     throw new ApiError('FORBIDDEN', 'Requests from the pages of another site are refused')
 }
 
