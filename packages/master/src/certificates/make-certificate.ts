@@ -15,7 +15,7 @@ import {
 } from '@peculiar/x509'
 import { MASTER_LIMITS } from '../limits.ts'
 
-/** Loaded by load-maker.ts, only when a certificate must be made: the library costs more than 100 ms. */
+/** Imported lazily, only when a certificate must be made: the library costs more than 100 ms. */
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const DAY_MS = 86_400_000
