@@ -42,7 +42,7 @@ function versionsOf(input: BlameInput, ids: ReadonlySet<string>): ItemRef[] {
   for (const one of input.snapshot.hosts)
     if (ids.has(one.id)) found.push({ kind: 'virtual_host', id: one.id, version_number: one.version_number })
   for (const id of ids) {
-    const one = input.snapshot.upstreams.get(id)
+    const one = input.snapshot.upstreams.by_id.get(id)
     if (one) found.push({ kind: 'upstream', id, version_number: one.version_number })
   }
   return found.filter(one => input.isNew(one.kind, one.id))

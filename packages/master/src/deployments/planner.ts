@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ManifestDelta } from '@nxmesh/contract'
-import { type BundleEntry, hostEntry, makeEntry, type PlannedUpstream } from './planned.ts'
+import { type BundleEntry, madeHost, makeEntry } from './planned.ts'
 import { type PlanAgent, selectionKeys, selectorKeysIn, selectorsOf } from './selection.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -44,44 +44,32 @@ export function plan(snapshot: Snapshot, agents: readonly PlanAgent[]): Plan {
 
 function makeBundle(snapshot: Snapshot, selected: ReadonlySet<string>): Bundle {
   const hosts: BundleEntry[] = []
-  const upstreams = new Map<string, PlannedUpstream>()
+  const used = new Set<BundleEntry>()
   const ports = new Set<number>()
   let longest_server_name = 0
   let server_name_count = 0
-  const upstream = (id: string) => required(snapshot, id)
   for (const host of snapshot.hosts) {
     if (!selected.has(host.selector_key)) continue
-    hosts.push(hostEntry(host, upstream))
+    const made = madeHost(host, snapshot.upstreams)
+    hosts.push(made.entry)
     ports.add(host.data.listen_port)
     longest_server_name = Math.max(longest_server_name, host.longest_server_name)
     server_name_count += host.server_names.length
-    for (const id of host.upstream_ids) upstreams.set(id, upstream(id))
-    for (const name of host.proxy_hosts) {
-      const named = snapshot.upstream_of_host.get(name)
-      if (named) upstreams.set(named.id, named)
-    }
+    for (const entry of made.used) used.add(entry)
   }
   const http = makeEntry('http/http', { kind: 'http', longest_server_name, server_name_count })
   const listeners = [...ports].map(port => makeEntry(`listener/${port}`, { kind: 'listener', port }))
-  const used = [...upstreams.values()].map(one => one.entry)
   // The kinds stand in the order of their names, so only the short lists are left to sort.
-  return bundleOf([http, ...listeners.sort(byKey), ...used.sort(byKey), ...hosts])
+  return bundleOf([http, ...listeners.sort(byKey), ...[...used].sort(byKey), ...hosts])
 }
 
 function bundleOf(entries: readonly BundleEntry[]): Bundle {
-  let text = ''
-  for (const entry of entries) text += entry.line
-  return { hash: createHash('sha256').update(text).digest('hex'), entries }
+  const hash = createHash('sha256')
+  for (const entry of entries) hash.update(entry.line)
+  return { hash: hash.digest('hex'), entries }
 }
 
 const byKey = (a: BundleEntry, b: BundleEntry) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
-
-/** Releases are closed under references: a missing one is a defect of the release, not of the user. */
-function required(snapshot: Snapshot, id: string): PlannedUpstream {
-  const found = snapshot.upstreams.get(id)
-  if (!found) throw new Error(`The release lacks the upstream ${id} that a virtual host of it names`)
-  return found
-}
 
 /** What turns one bundle's manifest into another's, and the entries that are new in it. Null base: from nothing. */
 export function deltaOf(base: Bundle | null, bundle: Bundle): { delta: ManifestDelta; put: BundleEntry[] } {

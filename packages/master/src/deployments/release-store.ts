@@ -10,6 +10,8 @@ export interface ItemRef {
 
 /** Bounds the search for a version to carry. */
 const ITEMS_LOOKED_BACK = 50
+/** Older refusals are of resources that have newer versions, or are held back by the release already. */
+const REFUSED_LOOKED_AT = 1_000
 
 export async function insertRelease(
   tx: Tx,
@@ -147,23 +149,22 @@ export async function insertRefused(
       .execute()
 }
 
-/** Refused versions that the newest release holds. */
+/** Refused versions that the newest release holds. Hardly anything was ever refused, so it is looked at first. */
 export async function refusedInNewest(q: Queryable, workspace_id: string): Promise<ItemRef[]> {
   const rows = await q
-    .selectFrom('rejected_versions as r')
-    .innerJoin('release_items as i', join =>
-      join
-        .onRef('i.workspace_id', '=', 'r.workspace_id')
-        .onRef('i.kind', '=', 'r.kind')
-        .onRef('i.resource_id', '=', 'r.resource_id')
-        .onRef('i.version_number', '=', 'r.version_number'),
-    )
-    .select(['r.kind', 'r.resource_id', 'r.version_number'])
-    .where('r.workspace_id', '=', workspace_id)
-    .where('i.to_number', 'is', null)
+    .selectFrom('rejected_versions')
+    .select(['kind', 'resource_id', 'version_number'])
+    .where('workspace_id', '=', workspace_id)
+    .orderBy('created_at', 'desc')
+    .limit(REFUSED_LOOKED_AT)
     .execute()
-  return rows.map(itemOf)
+  if (rows.length === 0) return []
+  const held = await openItems(q, workspace_id, [...new Set(rows.map(row => row.resource_id))])
+  return rows.map(itemOf).filter(one => held.some(open => refKey(open) === refKey(one)))
 }
+
+/** `kind/id@version`. */
+export const refKey = (one: ItemRef): string => `${one.kind}/${one.id}@${one.version_number}`
 
 export async function refusedOf(
   q: Queryable,

@@ -69,7 +69,7 @@ async function placeCarefully(deps: ReleaseDeps, tx: Tx, held: Held): Promise<Ca
   const { workspace_id, number } = held
   const { wanted, current } = await affected(deps, tx, held)
   const ids = wanted.map(one => one.id)
-  const refused = new Set((await store.refusedOf(tx, workspace_id, ids)).map(refKey))
+  const refused = new Set((await store.refusedOf(tx, workspace_id, ids)).map(store.refKey))
   const isRefused = (kind: string, id: string, version_number: number) =>
     refused.has(`${kind}/${id}@${version_number}`)
   const deployed = await lastDeployed(deps, tx, workspace_id, wanted, isRefused)
@@ -84,8 +84,6 @@ async function placeCarefully(deps: ReleaseDeps, tx: Tx, held: Held): Promise<Ca
   }
   return carried
 }
-
-const refKey = (one: store.ItemRef) => `${one.kind}/${one.id}@${one.version_number}`
 
 /** The newest accepted version of each affected resource, and the version (by id) that the newest release holds. */
 async function affected(deps: ReleaseDeps, tx: Tx, held: Held) {

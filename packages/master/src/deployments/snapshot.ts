@@ -1,15 +1,13 @@
 import type { Kind } from '@nxmesh/contract'
 import type { ResourceVersion } from '../config/snapshot.ts'
-import { type PlannedHost, type PlannedUpstream, planHost, planUpstream } from './planned.ts'
+import { type PlannedHost, type PlannedUpstream, planHost, planUpstream, type Upstreams } from './planned.ts'
 
 /**
  * The content of one release, ready for planning. Immutable: a release that changes one of 5,000 resources makes a new
  * snapshot that shares the other 4,999.
  */
 export interface Snapshot {
-  readonly upstreams: ReadonlyMap<string, PlannedUpstream>
-  /** By name in lower case. */
-  readonly upstream_of_host: ReadonlyMap<string, PlannedUpstream>
+  readonly upstreams: Upstreams
   /** Sorted by id. */
   readonly hosts: readonly PlannedHost[]
 }
@@ -21,8 +19,6 @@ export interface SnapshotChange {
   readonly resource: ResourceVersion | null
 }
 
-export const EMPTY_SNAPSHOT: Snapshot = { upstreams: new Map(), upstream_of_host: new Map(), hosts: [] }
-
 export function snapshotOf(resources: Iterable<ResourceVersion>): Snapshot {
   const upstreams = new Map<string, PlannedUpstream>()
   const hosts: PlannedHost[] = []
@@ -31,24 +27,24 @@ export function snapshotOf(resources: Iterable<ResourceVersion>): Snapshot {
     else hosts.push(planHost(resource))
   }
   hosts.sort((a, b) => (a.id < b.id ? -1 : 1))
-  return { upstreams, upstream_of_host: byHost(upstreams), hosts }
+  return { upstreams: indexed(upstreams), hosts }
 }
 
 export function advanced(before: Snapshot, changes: readonly SnapshotChange[]): Snapshot {
   const hosts = changes.some(one => one.kind === 'virtual_host') ? [...before.hosts] : before.hosts
   const touched = changes.some(one => one.kind === 'upstream')
-  const upstreams = touched ? new Map(before.upstreams) : before.upstreams
+  const upstreams = touched ? new Map(before.upstreams.by_id) : null
   for (const change of changes) {
     if (change.kind === 'virtual_host') putHost(hosts as PlannedHost[], change)
-    else putUpstream(upstreams as Map<string, PlannedUpstream>, change)
+    else if (upstreams) putUpstream(upstreams, change)
   }
-  return { upstreams, upstream_of_host: touched ? byHost(upstreams) : before.upstream_of_host, hosts }
+  return { upstreams: upstreams ? indexed(upstreams) : before.upstreams, hosts }
 }
 
-function byHost(upstreams: ReadonlyMap<string, PlannedUpstream>): Map<string, PlannedUpstream> {
+function indexed(by_id: ReadonlyMap<string, PlannedUpstream>): Upstreams {
   const by_host = new Map<string, PlannedUpstream>()
-  for (const one of upstreams.values()) by_host.set(one.host, one)
-  return by_host
+  for (const one of by_id.values()) by_host.set(one.host, one)
+  return { by_id, by_host }
 }
 
 function putUpstream(upstreams: Map<string, PlannedUpstream>, change: SnapshotChange): void {
