@@ -7,6 +7,7 @@ import { connect } from 'node:tls'
 import { makeClient } from '@nxmesh/contract'
 import pino from 'pino'
 import { loadConfig } from './config.ts'
+import { makeTestUrl } from './database/testing.ts'
 import { type RunningMaster, startMaster } from './main.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'nxmesh-main-'))
@@ -42,29 +43,39 @@ async function setUp(master: RunningMaster) {
   return makeClient({ base_url, token: data.token })
 }
 
-test('a master that starts for the first time serves over TLS and lets the first administrator in', async () => {
-  const master = await start(newFolder())
-  expect((await get(master, '/readyz')).status).toBe(200)
-  const client = await setUp(master)
-  expect((await client.call('me', {})).data.email).toBe('ada@example.com')
-  expect((await client.call('audit_log_list', { query: {} })).data.map(one => one.action)).toContain(
-    'setup.complete',
-  )
-})
-
-test('after a restart everything is there, and set-up stays closed', async () => {
-  const data_dir = newFolder()
-  const first = await start(data_dir)
-  await setUp(first)
-  await first.stop()
-  const second = await start(data_dir)
-  expect(second.setup_token).toBeNull()
-  expect(second.ca_fingerprint).toBe(first.ca_fingerprint)
-  expect(await second.services.audit.verify()).toMatchObject({ ok: true })
+async function logIn(master: RunningMaster) {
+  const base_url = master.plain_url ?? ''
   const body = { email: 'ada@example.com', password: 'correct horse battery' }
-  const session = await makeClient({ base_url: second.plain_url ?? '' }).call('login', { body })
-  expect(session.data.user.email).toBe('ada@example.com')
-})
+  const { data } = await makeClient({ base_url }).call('login', { body })
+  return makeClient({ base_url, token: data.token })
+}
+
+for (const engine of ['sqlite', 'postgresql'] as const) {
+  test(`a master on ${engine} serves from its first start, and after a restart everything is there`, async () => {
+    const data_dir = newFolder()
+    const database = await makeTestUrl(engine)
+    const flags = { 'database-url': database.url }
+    const first = await start(data_dir, flags)
+    expect((await get(first, '/readyz')).status).toBe(200)
+    const client = await setUp(first)
+    expect((await client.call('me', {})).data.email).toBe('ada@example.com')
+    const [workspace] = (await client.call('workspaces_list', { query: {} })).data
+    const upstream = { name: 'api', servers: [{ address: '127.0.0.1:9000' }] }
+    const body = { workspace_id: workspace?.id ?? '', ...upstream }
+    const made = await client.call('upstreams_create', { body, query: {} })
+    await first.stop()
+
+    const second = await start(data_dir, flags)
+    expect(second.setup_token).toBeNull()
+    expect(second.ca_fingerprint).toBe(first.ca_fingerprint)
+    expect(await second.services.audit.verify()).toMatchObject({ ok: true })
+    const again = await logIn(second)
+    const { data } = await again.call('upstreams_get', { params: { id: made.data.id } })
+    expect(data).toMatchObject(upstream)
+    await second.stop()
+    await database.drop()
+  })
+}
 
 test('TLS 1.2 is refused', async () => {
   const master = await start(newFolder())

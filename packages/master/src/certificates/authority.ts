@@ -7,6 +7,7 @@ import { MASTER_LIMITS } from '../limits.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import { coveredNames } from './certificate-rules.ts'
 import { insertCa, type StoredCa, storedCa } from './certificates-store.ts'
+import { loadMaker } from './load-maker.ts'
 import type { MadeCertificate } from './make-certificate.ts'
 
 const DAY_MS = 86_400_000
@@ -63,7 +64,7 @@ const fingerprint = (certificate: X509Certificate) =>
   createHash('sha256').update(certificate.raw).digest('hex')
 
 async function makeStoredCa(deps: AuthorityDeps): Promise<StoredCa> {
-  const { makeCa } = await import('./make-certificate.ts')
+  const { makeCa } = await loadMaker()
   const made = await makeCa(deps.now())
   const ca = {
     certificate_pem: made.certificate_pem,
@@ -84,7 +85,7 @@ async function makeServer(
   ca: StoredCa,
   names: readonly string[],
 ): Promise<MadeCertificate> {
-  const { makeServerCertificate } = await import('./make-certificate.ts')
+  const { makeServerCertificate } = await loadMaker()
   const key_pem = Buffer.from(deps.secrets.open(ca.sealed_key, CA_KEY_IDENTITY)).toString()
   const made = await makeServerCertificate(
     { certificate_pem: ca.certificate_pem, key_pem },

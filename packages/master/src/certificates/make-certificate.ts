@@ -1,4 +1,3 @@
-import './reflect.ts'
 import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import {
@@ -15,7 +14,7 @@ import {
 } from '@peculiar/x509'
 import { MASTER_LIMITS } from '../limits.ts'
 
-/** Imported lazily, only when a certificate must be made: the library costs more than 100 ms. */
+/** Loaded by load-maker.ts, only when a certificate must be made: the library costs more than 100 ms. */
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const DAY_MS = 86_400_000

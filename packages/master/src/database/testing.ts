@@ -26,7 +26,7 @@ export function forEachEngine(tests: (engine: Database['engine'], open: OpenTest
         for (const end of endings.splice(0)) await end()
       })
       tests(engine, async () => {
-        const made = await (engine === 'sqlite' ? sqliteUrl() : postgresUrl())
+        const made = await makeTestUrl(engine)
         const db = await openDatabase(made.url, () => {})
         endings.push(async () => {
           await db.close()
@@ -38,9 +38,15 @@ export function forEachEngine(tests: (engine: Database['engine'], open: OpenTest
   }
 }
 
-interface TestUrl {
+/** An empty database by its URL, for those who open it themselves. */
+export interface TestUrl {
   readonly url: string
+  /** After everyone closed it. */
   drop(): Promise<void>
+}
+
+export async function makeTestUrl(engine: Database['engine']): Promise<TestUrl> {
+  return await (engine === 'sqlite' ? sqliteUrl() : postgresUrl())
 }
 
 async function sqliteUrl(): Promise<TestUrl> {
