@@ -2,6 +2,7 @@ import { CHANNEL_PATH, LIMITS } from '@nxmesh/contract'
 import type { Server, WebSocketHandler } from 'bun'
 import type { ServerIdentity } from './certificates/authority.ts'
 import type { Address } from './config.ts'
+import type { Connection } from './http/connection.ts'
 import type { HttpApp } from './http/make-http-app.ts'
 import { MASTER_LIMITS } from './limits.ts'
 
@@ -34,8 +35,7 @@ export function listenTls<Data>(
     websocket: channel.websocket,
     fetch: async (request, server) => {
       if (pathOf(request.url) === CHANNEL_PATH) return await channel.upgrade(request, server)
-      const ip_address = server.requestIP(request)?.address ?? null
-      return await app.fetch(request, { ip_address, tls: true, hold: () => server.timeout(request, 0) })
+      return await app.fetch(request, connectionOf(request, server, true))
     },
   })
   return listener(server)
@@ -46,11 +46,21 @@ export function listenPlain(address: Address, app: HttpApp): Listener {
   const server = Bun.serve({
     ...shared(address),
     fetch: async (request, server) => {
-      const ip_address = server.requestIP(request)?.address ?? null
-      return await app.fetch(request, { ip_address, tls: false, hold: () => server.timeout(request, 0) })
+      return await app.fetch(request, connectionOf(request, server, false))
     },
   })
   return listener(server)
+}
+
+/** Asking for the peer's address costs as much as a small request: it waits until someone wants to know. */
+function connectionOf<Data>(request: Request, server: Server<Data>, tls: boolean): Connection {
+  return {
+    get ip_address() {
+      return server.requestIP(request)?.address ?? null
+    },
+    tls,
+    hold: () => server.timeout(request, 0),
+  }
 }
 
 const shared = (address: Address) => ({
