@@ -20,6 +20,8 @@ export interface LinkOptions {
   readonly random?: () => number
   /** Called when the master has welcomed this agent, and when that connection ended. */
   readonly changed?: (connected: boolean) => void
+  /** Of the process; harnesses that run many agents in one give each its own. */
+  readonly instance?: string
 }
 
 export interface Link {
@@ -39,7 +41,7 @@ const INSTANCE = randomBytes(18).toString('base64url')
  * frames, beats, and comes back with exponential backoff. What could not be sent is dropped: the next hello's
  * position is the truth.
  */
-export function startLink(options: LinkOptions & { readonly instance?: string }): Link {
+export function startLink(options: LinkOptions): Link {
   const { orders, log } = options
   const limits = { ...LINK_LIMITS, ...options.limits }
   const now_ms = options.now_ms ?? Date.now
