@@ -1,7 +1,10 @@
-import { afterEach, describe, expect, test } from 'bun:test'
+import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Deployment } from '@nxmesh/contract'
 import { forEachEngine } from '../database/testing.ts'
 import { fails, OWNER, openWorld, pool, refuses, site, until, type World } from './testing.ts'
+
+// The first to ask for PostgreSQL waits for its start.
+setDefaultTimeout(60_000)
 
 const states = (deployment: Deployment | undefined) =>
   deployment?.targets.map(target => `${target.agent_name} ${target.state}`)

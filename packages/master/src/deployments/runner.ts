@@ -199,12 +199,12 @@ async function abort(engine: Engine, lane: Lane, run: Run): Promise<void> {
   const unable = targetsIn(run, 'unable')[0]
   run.reason = `No online agent could prepare it (${unable?.error?.message ?? 'no answer in time'}); it is tried again.`
   moveRun(run, 'aborted')
-  if (run.trigger === 'change') {
-    const { retry_min_ms, retry_max_ms } = engine.times
-    const delay_ms = backoff_ms(lane.attempts++, retry_min_ms, retry_max_ms, engine.deps.random())
-    lane.retry = later(engine, delay_ms, () => void requeue(engine, lane, run))
-  }
   await finish(engine, lane, run)
+  if (run.trigger !== 'change') return
+  const { retry_min_ms, retry_max_ms } = engine.times
+  const delay_ms = backoff_ms(lane.attempts++, retry_min_ms, retry_max_ms, engine.deps.random())
+  // Only now, so that the record of this end cannot write over the name of its follower.
+  lane.retry = later(engine, delay_ms, () => void requeue(engine, lane, run))
 }
 
 /** Drops what was prepared. Whoever had not answered by the deadline was unable to. */
