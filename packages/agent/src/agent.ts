@@ -56,6 +56,7 @@ async function open(options: AgentOptions, lock: Lock): Promise<Agent> {
     context,
     async close() {
       await orders.idle()
+      orders.end()
       context.staging.end()
       lock.release()
     },

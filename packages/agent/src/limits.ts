@@ -11,6 +11,7 @@ export const AGENT_LIMITS = {
   apply_lock_max_ms: 60_000,
   /** Long enough for a `status` that looks whether the lock is held. */
   agent_lock_max_ms: 1_000,
+  hold_watch_ms: 500,
   poll_ms: 1,
   /** After this long without an outcome the polls come further apart. */
   poll_eager_ms: 3_000,

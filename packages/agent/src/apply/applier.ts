@@ -20,6 +20,8 @@ type Task =
 export interface Applier extends Orders {
   /** Resolves when everything that was asked for so far has ended. */
   idle(): Promise<void>
+  /** Stops looking for what others do. */
+  end(): void
 }
 
 /** A `Reports` whose way to the master can be set later. */
@@ -74,6 +76,7 @@ export function makeApplier(ctx: ApplyContext, reports: LateReports): Applier {
     }
   }
   push({ type: 'recover' })
+  const watch = watchHold(ctx)
 
   return {
     attach: reports.attach,
@@ -93,10 +96,22 @@ export function makeApplier(ctx: ApplyContext, reports: LateReports): Applier {
     liftHold: () => push({ type: 'lift_hold' }),
     position: () => positionOf(ctx.journal.read()),
     facts: async () => agentFacts(await ctx.facts.read()),
+    end: () => clearInterval(watch),
     idle: async () => {
       while (running !== null || queue.length > 0) await working
     },
   }
+}
+
+/** A rollback by hand happens in another process; the master is told without waiting for the next heartbeat. */
+function watchHold(ctx: ApplyContext): ReturnType<typeof setInterval> {
+  let known = ctx.journal.read().hold
+  return setInterval(() => {
+    const journal = ctx.journal.read()
+    if (journal.hold?.since === known?.since) return
+    known = journal.hold
+    ctx.reports.send({ type: 'position_changed', position: positionOf(journal) })
+  }, AGENT_LIMITS.hold_watch_ms)
 }
 
 async function perform(ctx: ApplyContext, task: Task): Promise<void> {

@@ -56,6 +56,7 @@ describe('rollback by hand', () => {
     expect(await header()).toBe('two')
     const { position } = agent.agent.orders
     expect(position()).toMatchObject({ generation: 2, hold: { reason: expect.stringContaining('by hand') } })
+    expect((await agent.next(0, 'position_changed')).position).toEqual(position())
     const next = makeBundle([...frame(nginx.port), site(1, nginx.port, 'four')])
     expect(await agent.prepare(4, next)).toMatchObject({
       type: 'unable',
