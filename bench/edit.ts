@@ -6,7 +6,7 @@ import { until } from '../scripts/demo/until.ts'
 import { locationsOf, makeUpstream, makeVirtualHosts } from './hosts.ts'
 import { median, type Result } from './results.ts'
 import { type Stack, startStack } from './stack.ts'
-import { acceptingWorkers, haveStopped } from './workers.ts'
+import { acceptingWorkers, areQuiet, haveStopped } from './workers.ts'
 
 /**
  * From the edit in the API until no worker serves the old configuration any more, beside `nginx -t` and SIGHUP by hand with the
@@ -52,7 +52,9 @@ async function measure(stack: Stack, size: number, id: string, upstream_id: stri
   const floor: number[] = []
   const steps: Record<string, number>[] = []
   for (let round = 0; round < ROUNDS + WARM_UP_ROUNDS; round++) {
+    await atRest(stack)
     const edit = await timeEdit(stack, id, upstream_id, `${size}-${round}`)
+    await atRest(stack)
     const by_hand = await timeByHand(stack)
     if (round < WARM_UP_ROUNDS) continue
     product.push(edit.ms)
@@ -69,6 +71,8 @@ async function measure(stack: Stack, size: number, id: string, upstream_id: stri
     samples: { product, floor },
   }
 }
+
+const atRest = (stack: Stack) => areQuiet([stack.pid('master'), stack.pid('agent'), stack.pid('nginx')])
 
 async function timeEdit(stack: Stack, id: string, upstream_id: string, value: string) {
   const nginx = stack.pid('nginx')

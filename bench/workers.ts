@@ -29,6 +29,30 @@ export async function haveStopped(workers: readonly number[], deadline_ms: numbe
   }
 }
 
+const QUIET_MS = 200
+const QUIET_DEADLINE_MS = 20_000
+
+/** Resolves when none of these processes used the CPU for a while: what follows an edit must not slow the next measurement. */
+export async function areQuiet(pids: readonly number[]): Promise<void> {
+  const end = performance.now() + QUIET_DEADLINE_MS
+  for (let before = cpuTicks(pids); ; ) {
+    await new Promise(resolve => setTimeout(resolve, QUIET_MS))
+    const now = cpuTicks(pids)
+    // A heartbeat or a timer may tick.
+    if (now - before <= 1 || performance.now() > end) return
+    before = now
+  }
+}
+
+function cpuTicks(pids: readonly number[]): number {
+  const ticks = pids.map(pid => {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return Number(fields[11]) + Number(fields[12])
+  })
+  return ticks.reduce((sum, one) => sum + one, 0)
+}
+
 /** Resident memory of a process in MB (10^6 bytes). */
 export function residentMb(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]

@@ -55,7 +55,7 @@ test(
   'the commands of the README do what it says',
   async () => {
     // Job control, as in the reader's terminal, for `kill %1`.
-    const child = spawn('bash', ['-m', '-c', script(await freePort())], {
+    const child = spawn('bash', ['-c', `set -m\n${script(await freePort())}`], {
       cwd: reader,
       stdio: ['ignore', 'pipe', 'pipe'],
     })

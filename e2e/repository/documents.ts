@@ -6,9 +6,11 @@ import { filesBelow, ROOT } from './sources.ts'
 export const documents = (): string[] => filesBelow('.', ['.md']).map(path => normalize(path))
 
 const TOP = '(?:packages|docs|e2e|bench|deploy|bin|scripts|\\.ci)'
-const IN_CODE = new RegExp(`^${TOP}/[A-Za-z0-9_./-]*$|^[A-Za-z0-9_-]+\\.(?:md|json)$`)
+const IN_CODE = new RegExp(
+  `^${TOP}/[A-Za-z0-9_./-]*$|^[A-Za-z0-9_-]+\\.md$|^(?:package|package-lock|biome|tsconfig)\\.json$`,
+)
 /** Made by a command, named in the documents, not in git. */
-const MADE = /^(?:dist|\.nxmesh|node_modules|bench\/results)(?:\/|$)|^credentials\.json$|^bundle\.json$/
+const MADE = /^(?:dist|\.nxmesh|node_modules|bench\/results)(?:\/|$)/
 
 /** The paths that a document names: relative links, and code spans that look like a path of this repository. */
 export function pathsIn(document: string, text: string): string[] {

@@ -33,8 +33,12 @@ describe('tests wait for conditions, not for luck', () => {
   })
   test('the list of files that may wait names none that is gone', () =>
     expect(Object.keys(WAITING_FILES).filter(path => !existsSync(join(ROOT, path)))).toEqual([]))
-  test('a sleep is caught, in a string it is not one', () => {
+  test('a sleep is caught, in a string it is not one, nor in a loop that asks again', () => {
+    const pause = 'await new Promise(resolve => setTimeout(resolve, 100))'
     expect(testsDoNotSleep([source('e2e/x.test.ts', 'await Bun.sleep(100)')])).toHaveLength(1)
+    expect(testsDoNotSleep([source('e2e/x.test.ts', pause)])).toHaveLength(1)
+    expect(testsDoNotSleep([source('e2e/x.test.ts', `while (!done()) {\n  ${pause}\n}`)])).toEqual([])
+    expect(testsDoNotSleep([source('e2e/x.test.ts', 'setTimeout(() => fail(), deadline_ms)')])).toEqual([])
     expect(testsDoNotSleep([source('e2e/x.test.ts', "expect('setTimeout(').toBe(1)")])).toEqual([])
   })
 })

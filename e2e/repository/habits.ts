@@ -31,20 +31,28 @@ export const nothingIsLeftForLater: Rule = sources =>
     return line >= 0 ? [`${one.path}:${line + 1} leaves something for later`] : []
   })
 
-/** Where tests and benchmarks may let time pass: pollers with a deadline, and links that are slow on purpose. */
+/** Where a pause of a fixed length is right. */
 export const WAITING_FILES: Readonly<Record<string, string>> = {
-  'e2e/support/until.ts': 'waits for a condition with a deadline',
-  'packages/master/src/access/access.test.ts': 'its own until() with a deadline',
-  'packages/master/src/database/testing-postgres.ts': 'waits until the cluster answers',
-  'packages/nginx/src/testing/nginx.ts': 'waits until nginx answers',
+  'packages/nginx/src/testing/nginx.ts': 'one attempt of a poller, called in its loop',
 }
-const WAITS = /(?<![.\w])(?:setTimeout|setInterval|Bun\.sleep|Bun\.sleepSync|sleep)\s*\(/
+/** A pause, not a deadline: what goes on afterwards is the waiting function itself. */
+const PAUSES = /(?<![.\w])(?:Bun\.sleep(?:Sync)?\s*\(|sleep\s*\(|setTimeout\s*\(\s*\w+\s*,)/
+const LOOP = /\b(?:for|while)\s*\(/
+const LINES_BEFORE = 12
+
+/** A test may pause in a loop that asks again, never to give something time. */
 export const testsDoNotSleep: Rule = sources =>
   sources
     .filter(
       one => isTest(one.path) && !one.path.startsWith('bench/') && !Object.hasOwn(WAITING_FILES, one.path),
     )
     .flatMap(one => {
-      const found = WAITS.exec(codeOnly(one.text))
-      return found ? [`${one.path} uses ${found[0]}…: wait for a condition with a deadline instead`] : []
+      const lines = codeOnly(one.text).split('\n')
+      const line = lines.findIndex(
+        (text, at) =>
+          PAUSES.test(text) && !LOOP.test(lines.slice(Math.max(0, at - LINES_BEFORE), at + 1).join('\n')),
+      )
+      return line >= 0
+        ? [`${one.path} pauses (${lines[line]?.trim()}): wait for a condition with a deadline`]
+        : []
     })
