@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 
 /** What a token begins with says what it is: to people, to secret scanners, and to the authenticator. */
 export const TOKEN_PREFIX = { session: 'nxs_', api_key: 'nxk_', setup: 'nxi_' } as const
@@ -8,4 +8,4 @@ export const newToken = (kind: keyof typeof TOKEN_PREFIX): string =>
   TOKEN_PREFIX[kind] + randomBytes(32).toString('base64url')
 
 /** SHA-256, hex. A token has 256 random bits, so a fast hash hides it; passwords take argon2id. */
-export const hashToken = (token: string): string => createHash('sha256').update(token).digest('hex')
+export const hashToken = (token: string): string => hash('sha256', token)

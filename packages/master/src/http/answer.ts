@@ -10,25 +10,24 @@ export interface Answer {
 }
 
 /** Every answer is JSON for programs: nothing may be cached, framed, sniffed or run. */
-const SECURITY_HEADERS = {
+const JSON_HEADERS = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'content-type': 'application/json; charset=utf-8',
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
 } as const
-const JSON_HEADERS = { ...SECURITY_HEADERS, 'content-type': 'application/json; charset=utf-8' } as const
+// Made once: a Response copies them faster than it reads a plain object.
+const PLAIN = new Headers(JSON_HEADERS)
 // RFC 6797 section 7.2: only over TLS.
-const HSTS = 'max-age=31536000'
+const TLS = new Headers({ ...JSON_HEADERS, 'strict-transport-security': 'max-age=31536000' })
 
-const TLS_HEADERS = { ...JSON_HEADERS, 'strict-transport-security': HSTS } as const
-
-export function toResponse(answer: Answer, request_id: string, tls: boolean): Response {
-  const { status, body } = answer
-  const headers = new Headers(tls ? TLS_HEADERS : JSON_HEADERS)
-  for (const name in answer.headers) headers.set(name, answer.headers[name] ?? '')
-  if (body === null) headers.delete('content-type')
-  headers.set('x-request-id', request_id)
-  return new Response(body, { status, headers })
+export function toResponse({ status, body, headers }: Answer, request_id: string, tls: boolean): Response {
+  const response = new Response(body, { status, headers: tls ? TLS : PLAIN })
+  response.headers.set('x-request-id', request_id)
+  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
+  if (body === null) response.headers.delete('content-type')
+  return response
 }
 
 /**
