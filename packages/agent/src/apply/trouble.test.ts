@@ -148,22 +148,31 @@ describe('prepare answers unable, and nothing live is touched,', () => {
   })
 })
 
+/** Somebody else's process, which a signal for nginx would end. */
+function bystander(): string {
+  const child = Bun.spawn(['sleep', '600'])
+  undo.push(() => child.kill('SIGKILL'))
+  return `${child.pid}\n`
+}
+
 describe('the agent finds the master process of nginx', () => {
   for (const [what, text] of [
-    ['is empty', ''],
-    ['holds 0', '0\n'],
-    ['holds the number of another process', `${process.pid}\n`],
-    ['holds 1', '1\n'],
+    ['is empty', () => ''],
+    ['holds 0', () => '0\n'],
+    ['holds the number of another process', bystander],
+    ['holds 1', () => '1\n'],
   ] as const) {
     test(`when the pid file ${what}, and signals nobody else`, async () => {
       const scene = await setScene()
-      writeFileSync(join(scene.nginx.folder, 'nginx.pid'), text)
+      const written = text()
+      writeFileSync(join(scene.nginx.folder, 'nginx.pid'), written)
       const master = scene.nginx.master()
       expect(master).toBeNull()
       const bundle = bundleOf(scene.nginx, 'two')
       await scene.agent.prepare(2, bundle)
       expect((await scene.agent.commit(2, bundle)).type).toBe('serving')
       expect(await served(scene)).toBe('two')
+      if (text === bystander) expect(readProcess(Number(written))).not.toBeNull()
       const pid = /(\d+)#\d+: signal 1 \(SIGHUP\)/.exec(scene.nginx.errorLog())?.[1] ?? ''
       writeFileSync(join(scene.nginx.folder, 'nginx.pid'), `${pid}\n`)
     })
