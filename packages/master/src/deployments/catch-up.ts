@@ -2,6 +2,7 @@ import { resolveLeftOpen } from './deployment-store.ts'
 import type { DeliveryAgent } from './engine.ts'
 import { type Engine, hasJoined, type Lane, type Loaded, SYSTEM, stamp } from './engine.ts'
 import { insertedRun } from './follow-up.ts'
+import { renewOrder } from './orders.ts'
 import { type Bundle, plan } from './planner.ts'
 import { isOnHold } from './positions.ts'
 import { retryAgent } from './queue.ts'
@@ -137,6 +138,7 @@ async function send(
     trigger,
     SYSTEM,
   )
+  await renewOrder(engine, lane, run)
   // A deployment of a change may have taken them in while the row was written.
   const free = agents.filter(agent => canTake(engine, lane, agent.id))
   for (const agent of free) lane.catch_ups.set(agent.id, run)

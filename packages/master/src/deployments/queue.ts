@@ -1,9 +1,10 @@
 import type { Principal } from '@nxmesh/contract'
 import { backoff_ms } from './deployment-rules.ts'
 import type { DeploymentRow } from './deployment-store.ts'
-import { highestGeneration, queuedIn, updateDeployment } from './deployment-store.ts'
+import { queuedIn, updateDeployment } from './deployment-store.ts'
 import { type Engine, type Lane, later, stamp } from './engine.ts'
 import { loadRelease } from './lanes.ts'
+import { renewOrder } from './orders.ts'
 import { newRun, type Run, targetsIn } from './run.ts'
 import { deploy } from './runner.ts'
 
@@ -75,19 +76,6 @@ export const runOf = (row: DeploymentRow): Run =>
     epoch: row.epoch,
     generation: row.generation,
   })
-
-/** The order was given when the change was accepted; agents have seen a later one if others overtook it since. */
-async function renewOrder(engine: Engine, lane: Lane, run: Run): Promise<void> {
-  const { db, tenancy } = engine.deps
-  lane.highest_generation ??= await highestGeneration(db.read, lane.workspace_id)
-  if (run.generation > lane.highest_generation) return
-  const order = await db.write(async tx => {
-    const next = await tenancy.nextGeneration(tx, lane.workspace_id)
-    await updateDeployment(tx, run.id, next)
-    return next
-  })
-  Object.assign(run, order)
-}
 
 function absorb(engine: Engine, rows: readonly DeploymentRow[], run: Run): void {
   if (rows.length === 0) return
