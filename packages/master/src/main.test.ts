@@ -7,9 +7,10 @@ import { connect } from 'node:tls'
 import { makeClient } from '@nxmesh/contract'
 import pino from 'pino'
 import { loadConfig } from './config.ts'
-import { makeTestUrl } from './database/testing.ts'
+import { allowForBusyMachines, makeTestUrl } from './database/testing.ts'
 import { type RunningMaster, startMaster } from './main.ts'
 
+allowForBusyMachines()
 const root = mkdtempSync(join(tmpdir(), 'nxmesh-main-'))
 afterAll(() => rmSync(root, { recursive: true }))
 const running: RunningMaster[] = []

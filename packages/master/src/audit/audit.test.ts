@@ -5,6 +5,7 @@ import type { Access, Caller } from '../access/caller.ts'
 import type { Database } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { newId } from '../ids.ts'
+import { chainHash } from './audit-rules.ts'
 import { makeAuditLog, makeAuditReader } from './audit-service.ts'
 
 const caller: Caller = {
@@ -110,6 +111,25 @@ forEachEngine((_engine, open) => {
     })
     expect(await tampered(sql`update audit_log set hash = 'x' where sequence = 4`)).toMatchObject({
       sequence: 4,
+    })
+    // Who can write hashes can make one row look right, but not without breaking the next.
+    const { hash: _, ...second } = await db.read
+      .selectFrom('audit_log')
+      .selectAll()
+      .where('sequence', '=', 2)
+      .executeTakeFirstOrThrow()
+    const first = await db.read
+      .selectFrom('audit_log')
+      .select('hash')
+      .where('sequence', '=', 1)
+      .executeTakeFirstOrThrow()
+    const forged = chainHash(first.hash, { ...second, action: 'nothing' })
+    expect(
+      await tampered(sql`update audit_log set action = 'nothing', hash = ${forged} where sequence = 2`),
+    ).toEqual({
+      ok: false,
+      sequence: 3,
+      reason: 'changed',
     })
     expect(await reader().verify()).toMatchObject({ ok: true, head: { sequence: 4 } })
   })
