@@ -111,6 +111,14 @@ describe('frames', () => {
     expect(opener.open(sealer.seal('four'))).toBeNull()
   })
 
+  test('a later frame cannot be numbered as the next one', () => {
+    const { sealer, opener } = pair()
+    sealer.seal('held back')
+    const second = Buffer.from(sealer.seal('two'))
+    second.writeBigUInt64BE(0n, 0)
+    expect(opener.open(second)).toBeNull()
+  })
+
   test('one flipped bit anywhere is noticed', () => {
     const frame = new FrameSealer(key).seal('{"a":1}')
     for (let bit = 0; bit < frame.byteLength * 8; bit++) {
