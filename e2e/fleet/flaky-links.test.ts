@@ -42,9 +42,13 @@ test(`200 agents on flaky links serve the right thing after 100 random changes (
   const commits_before = new Map(away.map(agent => [agent.id, agent.orders.committed.length]))
   for (const agent of away) await agent.kill()
   const chaos = startChaos(agents.slice(AWAY), random, 5)
-  for (let number = 1; number <= CHANGES; number++) await changeSomething(fleet, wanted, number, random)
+  for (let number = 1; number <= CHANGES; number++) {
+    await changeSomething(fleet, wanted, number, random)
+    // Some changes come in bursts, before others the deployments end: both are life.
+    if (random() < 0.1) await until('the deployments so far to end', allEnded, { deadline_ms: 60_000 })
+  }
+  expect(chaos.incidents()).toBeGreaterThan(100)
   chaos.stop()
-  expect(chaos.incidents()).toBeGreaterThan(20)
   await until('every deployment to end', allEnded, { deadline_ms: 60_000 })
 
   for (const agent of away) agent.start()

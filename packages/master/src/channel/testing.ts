@@ -74,6 +74,8 @@ export async function startTestChannel(options: Pick<ChannelDeps, 'times' | 'adm
   }
 }
 export type TestChannel = Awaited<ReturnType<typeof startTestChannel>>
+/** Where to dial, whichever master it is. */
+export type TestTarget = Pick<TestChannel, 'url' | 'ca_pem'>
 
 export interface TestIdentity {
   readonly agent_id: string
@@ -81,6 +83,7 @@ export interface TestIdentity {
   readonly session_key: Uint8Array
   readonly workspace_id: string
 }
+type Signer = Omit<TestIdentity, 'workspace_id'>
 
 function keysOf(identities: ReadonlyMap<string, TestIdentity>): AgentKeys {
   return {
@@ -153,7 +156,7 @@ export const HEARTBEAT: AgentMessage = { type: 'heartbeat', position: TEST_POSIT
 
 /** The signed headers of an upgrade; what a test wants wrong is overridden, before or after signing. */
 export function signedHeaders(
-  who: TestIdentity,
+  who: Signer,
   wrong: {
     timestamp_ms?: number
     nonce?: string
@@ -184,7 +187,7 @@ export function signedHeaders(
 }
 
 /** The answer to an upgrade that is not taken. */
-export async function tryUpgrade(on: TestChannel, headers: Record<string, string>): Promise<Response> {
+export async function tryUpgrade(on: TestTarget, headers: Record<string, string>): Promise<Response> {
   return await fetch(on.url + CHANNEL_PATH, {
     headers: { ...headers, connection: 'Upgrade', upgrade: 'websocket', ...WEBSOCKET_KEYS },
     tls: { ca: on.ca_pem },
@@ -202,7 +205,7 @@ export interface RawAgent {
   close(): void
 }
 
-export async function dialRaw(on: TestChannel, who: TestIdentity): Promise<RawAgent> {
+export async function dialRaw(on: TestTarget, who: Signer): Promise<RawAgent> {
   const headers = signedHeaders(who)
   const socket = new WebSocket(on.url.replace('https:', 'wss:') + CHANNEL_PATH, {
     headers,
