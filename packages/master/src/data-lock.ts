@@ -8,6 +8,9 @@ export class DataFolderInUseError extends Error {
   override readonly name = 'DataFolderInUseError'
 }
 
+/** Held here, so that no lock ends because nobody refers to it any more. */
+const held = new Set<Database>()
+
 /**
  * Takes the data folder for this process; returns what gives it back. Throws `DataFolderInUseError` naming the other's pid.
  *
@@ -32,7 +35,11 @@ export function lockDataFolder(data_dir: string): () => void {
     )
   }
   writeFileDurably(pid_file, `${process.pid}\n`, 0o644)
-  return () => holder.close()
+  held.add(holder)
+  return () => {
+    held.delete(holder)
+    holder.close()
+  }
 }
 
 function pidText(pid_file: string): string {

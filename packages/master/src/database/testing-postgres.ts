@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { Client } from 'pg'
@@ -19,7 +19,7 @@ const START_DEADLINE_MS = 60_000
 const SCRIPT = `
 set -eu
 trap '' INT TERM HUP
-end() { [ -z "\${pid:-}" ] || { kill -INT "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; } ; rm -rf "$DIR"; }
+end() { set +e; [ -z "\${pid:-}" ] || { kill -INT "$pid"; wait "$pid"; } 2>/dev/null; rm -rf "$DIR"; }
 trap end EXIT
 $AS "$BIN/initdb" -D "$DIR/data" -U nxmesh -A trust -E UTF8 --locale=C --no-sync >"$DIR/log" 2>&1
 cd "$DIR"
@@ -38,8 +38,12 @@ export function sharedCluster(): Promise<TestCluster> {
   return kept.nxmesh_test_cluster
 }
 
+const PREFIX = 'nxmesh-pg-'
+
 async function startCluster(): Promise<TestCluster> {
-  const dir = mkdtempSync(join(tmpdir(), 'nxmesh-pg-'))
+  sweep()
+  const dir = mkdtempSync(join(tmpdir(), PREFIX))
+  writeFileSync(join(dir, 'owner'), String(process.pid))
   const shell = spawn('sh', ['-c', SCRIPT], {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,
@@ -53,6 +57,27 @@ async function startCluster(): Promise<TestCluster> {
   }
   await answering(cluster, shell, dir)
   return cluster
+}
+
+/** Removes what runs left behind of which everything was killed at once, the shell as well. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const dir = join(tmpdir(), name)
+    if (!name.startsWith(PREFIX) || alive(join(dir, 'owner'))) continue
+    if (!alive(join(dir, 'data', 'postmaster.pid'))) rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+/** Whether the process runs whose id is the first line of a file. A folder without the file is being made or removed. */
+function alive(pid_file: string): boolean {
+  try {
+    process.kill(Number.parseInt(readFileSync(pid_file, 'utf8'), 10), 0)
+    return true
+  } catch (error) {
+    return (
+      (error as { code?: string }).code === 'EPERM' || (!existsSync(pid_file) && pid_file.endsWith('owner'))
+    )
+  }
 }
 
 function serverPrograms(): string {
