@@ -94,8 +94,8 @@ async function main(): Promise<number> {
   )
   const status = await over.promise
   console.log('ending master, agent and nginx')
-  await children.stop()
   rmSync(paths.credentials, { force: true })
+  await children.stop()
   return status
 }
 

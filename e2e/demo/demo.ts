@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -43,7 +43,11 @@ export function startDemo(dir: string, base: number): Demo {
       text += chunk
     })
   const over = new Promise<number | null>(resolve => child.once('close', code => resolve(code)))
-  const credentials = () => JSON.parse(readFileSync(join(dir, 'credentials.json'), 'utf8')) as Credentials
+  const began_ms = Date.now()
+  const path = join(dir, 'credentials.json')
+  // One of a start before, which was killed, tells nothing.
+  const credentials = () =>
+    statSync(path).mtimeMs >= began_ms ? (JSON.parse(readFileSync(path, 'utf8')) as Credentials) : null
   return {
     dir,
     base,
