@@ -1,5 +1,5 @@
 import { Database } from 'bun:sqlite'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileDurably } from './files.ts'
 
@@ -21,7 +21,8 @@ const held = new Set<Database>()
 export function lockDataFolder(data_dir: string): () => void {
   const file = join(data_dir, 'lock')
   const pid_file = join(data_dir, 'lock.pid')
-  closeSync(openSync(file, 'a', 0o600))
+  // Never opened again: closing any descriptor of a file drops the process's locks on it (POSIX, fcntl).
+  if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
   const holder = new Database(file)
   try {
     holder.run('PRAGMA busy_timeout = 0')

@@ -1,5 +1,5 @@
 import { Database as Connection, type SQLQueryBindings, type Statement } from 'bun:sqlite'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -22,8 +22,7 @@ import { WriteQueue } from './write-queue.ts'
  * connection a request's write could vanish in the rollback of another's. `synchronous=FULL`: a commit survives a power cut.
  */
 export function openSqlite(file: string): Database {
-  // Made here, so that the file and the ones that SQLite puts beside it are nobody else's to read.
-  closeSync(openSync(file, 'a', 0o600))
+  makeFile(file)
   const write_connection = connect(file, ['journal_mode = WAL', 'synchronous = FULL', 'foreign_keys = ON'])
   const read_connection = connect(file, ['query_only = ON'])
   const writer = new Kysely<Tables>({ dialect: new BunSqliteDialect(write_connection) })
@@ -45,10 +44,18 @@ export function openSqlite(file: string): Database {
 
 /** The connection for migrations: outside the queue, before anyone else reads or writes. */
 export function openSqliteForMigration(file: string): Kysely<unknown> {
-  closeSync(openSync(file, 'a', 0o600))
+  makeFile(file)
   return new Kysely({
     dialect: new BunSqliteDialect(connect(file, ['journal_mode = WAL', 'synchronous = FULL'])),
   })
+}
+
+/**
+ * Made here, so that the file and those that SQLite puts beside it are nobody else's to read. One that exists is not
+ * opened: closing any descriptor of a file drops the locks that this process has on it (POSIX, fcntl).
+ */
+function makeFile(file: string): void {
+  if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
 }
 
 function connect(file: string, pragmas: readonly string[]): Connection {

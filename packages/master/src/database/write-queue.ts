@@ -2,6 +2,11 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { ApiError } from '@nxmesh/contract'
 import { MASTER_LIMITS } from '../limits.ts'
 
+export interface WriteLimits {
+  readonly writes_waiting: number
+  readonly write_wait_ms: number
+}
+
 interface Waiter {
   start(): void
 }
@@ -13,7 +18,12 @@ interface Waiter {
 export class WriteQueue {
   readonly #waiting: Waiter[] = []
   readonly #inside = new AsyncLocalStorage<{ open: boolean }>()
+  readonly #limits: WriteLimits
   #busy = false
+
+  constructor(limits: WriteLimits = MASTER_LIMITS) {
+    this.#limits = limits
+  }
 
   /** Throws `UNAVAILABLE` when too many wait, or after waiting too long. */
   async run<T>(work: () => Promise<T>): Promise<T> {
@@ -34,7 +44,7 @@ export class WriteQueue {
       this.#busy = true
       return
     }
-    if (this.#waiting.length >= MASTER_LIMITS.writes_waiting) throw overloaded('too many changes are waiting')
+    if (this.#waiting.length >= this.#limits.writes_waiting) throw overloaded('too many changes are waiting')
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         start: () => {
@@ -45,7 +55,7 @@ export class WriteQueue {
       const timer = setTimeout(() => {
         this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
         reject(overloaded('the change waited too long for the ones before it'))
-      }, MASTER_LIMITS.write_wait_ms)
+      }, this.#limits.write_wait_ms)
       this.#waiting.push(waiter)
     })
   }
