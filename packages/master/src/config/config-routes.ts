@@ -3,8 +3,8 @@ import type { WaitQuery } from '@nxmesh/contract/endpoints/shared'
 import type { z } from 'zod'
 import { page, sliceOf } from '../http/page.ts'
 import type { RoutesOf } from '../http/routing.ts'
+import type { ConfigService, Wait } from './config.ts'
 import { versionNumber } from './config-rules.ts'
-import type { ConfigService, Wait } from './config-service.ts'
 
 type Operation = 'list' | 'create' | 'get' | 'update' | 'delete' | 'versions_list' | 'versions_get'
 type ConfigRoutes = RoutesOf<`upstreams_${Operation}` | `virtual_hosts_${Operation}`>

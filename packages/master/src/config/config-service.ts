@@ -1,18 +1,9 @@
-import {
-  ApiError,
-  type ChangeMeta,
-  type ConfigVersion,
-  type Deployment,
-  type Kind,
-  LIMITS,
-  type Principal,
-} from '@nxmesh/contract'
-import type { z } from 'zod'
+import { ApiError, type Kind, LIMITS } from '@nxmesh/contract'
 import type { Access, Caller } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Tx } from '../database/database.ts'
 import type { Deployments } from '../deployments/deployments.ts'
-import type { WorkspaceUsage } from '../tenancy/tenancy.ts'
+import type { ConfigService, CreateInput, UpdateInput, Wait, WriteMeta } from './config.ts'
 import {
   referenceRows,
   requireAliasesFree,
@@ -32,6 +23,7 @@ import {
 import * as store from './config-store.ts'
 import type { ConfigKind } from './kinds/kind.ts'
 import { CONFIG_KINDS } from './kinds/registry.ts'
+import { newRow, nextRow, versionOf, viewOf } from './resource-rows.ts'
 
 export interface ConfigDeps {
   readonly db: Database
@@ -42,75 +34,6 @@ export interface ConfigDeps {
   readonly lockWorkspace: (tx: Tx, workspace_id: string) => Promise<unknown>
   readonly now: () => Date
   readonly newId: () => string
-}
-
-/** A resource as the API shows it. */
-export type ResourceView = ResourceData & {
-  readonly id: string
-  readonly workspace_id: string
-  readonly version_number: number
-  readonly created_at: string
-  readonly updated_at: string
-}
-
-/** How long to hold the answer until the deployment ended; null: not at all. */
-export type Wait = { readonly timeout_ms: number } | null
-export type WriteMeta = z.infer<typeof ChangeMeta> & { deployment?: Deployment }
-export interface Written<T> {
-  readonly data: T
-  readonly meta: WriteMeta
-}
-export interface Slice {
-  readonly limit: number
-  readonly offset: number
-}
-
-/** Everything that happens to versioned resources, for all kinds. Every call checks the caller against the object. */
-export interface ConfigService {
-  list(
-    caller: Caller,
-    kind: Kind,
-    workspace_id: string | undefined,
-    slice: Slice,
-  ): Promise<Page<ResourceView>>
-  get(caller: Caller, kind: Kind, id: string): Promise<ResourceView>
-  /** Throws `VALIDATION_ERROR`, `NOT_BUILT_YET`, `CONFLICT`, `LIMIT_REACHED`; nothing is stored then. */
-  create(caller: Caller, kind: Kind, input: CreateInput, wait: Wait): Promise<Written<ResourceView>>
-  /** A change that changes nothing makes no version. `if_match`: the version that the caller saw, null for any. */
-  update(
-    caller: Caller,
-    kind: Kind,
-    id: string,
-    input: UpdateInput,
-    wait: Wait,
-  ): Promise<Written<ResourceView>>
-  /** Throws `IN_USE` with the users. `version_number` is that of the version that deletes. */
-  remove(
-    caller: Caller,
-    kind: Kind,
-    id: string,
-    if_match: number | null,
-    wait: Wait,
-  ): Promise<Written<null> & { version_number: number }>
-  versions(caller: Caller, kind: Kind, id: string, slice: Slice): Promise<Page<ConfigVersion>>
-  version(caller: Caller, kind: Kind, id: string, version_number: number): Promise<ConfigVersion>
-  /** What keeps a workspace from being deleted. */
-  readonly usage: WorkspaceUsage
-}
-
-export interface Page<T> {
-  readonly items: T[]
-  readonly total: number
-}
-export interface CreateInput {
-  readonly workspace_id: string
-  readonly data: ResourceData
-  readonly change_summary: string | undefined
-}
-export interface UpdateInput {
-  readonly patch: ResourceData
-  readonly if_match: number | null
-  readonly change_summary: string | undefined
 }
 
 /** A change that was accepted, before it is written. */
@@ -340,54 +263,6 @@ async function requireRoom(tx: Tx, kind: ConfigKind, workspace_id: string): Prom
       `A workspace may have at most ${LIMITS.resources_per_kind} of the kind ${kind.noun}.`,
     )
 }
-
-function newRow(subject: Subject, sealed: SealedData, at: string): store.ResourceRow {
-  return {
-    id: subject.id,
-    workspace_id: subject.workspace_id,
-    kind: subject.kind.kind,
-    name: subject.kind.nameOf(sealed.data),
-    version_number: 1,
-    data_json: sealed.json,
-    created_at: at,
-    updated_at: at,
-    deleted_at: null,
-  }
-}
-
-const nextRow = (
-  row: store.ResourceRow,
-  kind: ConfigKind,
-  sealed: SealedData,
-  at: string,
-): store.ResourceRow => ({
-  ...row,
-  name: kind.nameOf(sealed.data),
-  version_number: row.version_number + 1,
-  data_json: sealed.json,
-  updated_at: at,
-})
-
-const viewOf = (row: store.ResourceRow, data: ResourceData): ResourceView => ({
-  id: row.id,
-  workspace_id: row.workspace_id,
-  version_number: row.version_number,
-  created_at: row.created_at,
-  updated_at: row.updated_at,
-  ...data,
-})
-
-const versionOf = (row: store.VersionRow): ConfigVersion => ({
-  id: row.id,
-  resource_type: row.resource_type as Kind,
-  resource_id: row.resource_id,
-  version_number: row.version_number,
-  data: row.data_json === null ? null : { ...store.parseData(row.data_json) },
-  checksum: row.checksum,
-  created_by: { type: row.created_by_type as Principal['type'], id: row.created_by_id },
-  created_at: row.created_at,
-  change_summary: row.change_summary,
-})
 
 const notFound = (kind: ConfigKind) =>
   new ApiError('NOT_FOUND', `There is no such ${kind.noun}, or you may not see it.`)

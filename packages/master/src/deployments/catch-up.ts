@@ -1,4 +1,3 @@
-import { resolveLeftOpen } from './deployment-store.ts'
 import type { DeliveryAgent } from './engine.ts'
 import { type Engine, hasJoined, type Lane, type Loaded, SYSTEM, stamp } from './engine.ts'
 import { insertedRun } from './follow-up.ts'
@@ -8,6 +7,7 @@ import { isOnHold } from './positions.ts'
 import { retryAgent } from './queue.ts'
 import { type Run, type Trigger, targetsIn } from './run.ts'
 import { deploy } from './runner.ts'
+import { resolveLeftOpen } from './target-store.ts'
 
 /** Agents of one delivery of what was missed. */
 const AGENTS_AT_ONCE = 1_000

@@ -86,12 +86,21 @@ class Storm {
     else if (luck < 0.76) await this.flap(this.pick(world.agents))
     else if (luck < 0.79) await this.kill()
     else if (luck < 0.83) await this.relabel(this.pick(world.agents))
-    else await new Promise(resolve => setTimeout(resolve, random() * 30))
+    else await this.newestEnds()
   }
 
   async edit(kind: 'upstream' | 'virtual_host', id: string, patch: Record<string, unknown>): Promise<void> {
     const { data } = await this.world.update(kind, id, patch, false)
     if (this.random() < 0.25) this.refused.add(`${id}@${data.version_number}`)
+  }
+
+  /** Lets things run: until the newest deployment has ended, for at most 30 ms. */
+  async newestEnds(): Promise<void> {
+    const { items } = await this.world.deployments.list(OWNER, this.world.workspace_id, {
+      limit: 1,
+      offset: 0,
+    })
+    if (items[0]) await this.world.deployments.waitFor(OWNER, items[0].id, 30)
   }
 
   flap = (agent: ScriptedAgent) => (agent.online ? this.world.disconnect(agent) : this.world.connect(agent))

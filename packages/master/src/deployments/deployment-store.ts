@@ -1,14 +1,9 @@
-import type { Deployment, DeploymentState, DeploymentTarget, Principal, TargetState } from '@nxmesh/contract'
+import type { Deployment, DeploymentState, Principal } from '@nxmesh/contract'
 import type { Selectable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
 import type { Tables } from '../database/tables.ts'
 
 export type DeploymentRow = Selectable<Tables['deployments']>
-export type TargetRow = Selectable<Tables['deployment_targets']>
-export type PositionRow = Selectable<Tables['agent_positions']>
-
-/** Rows of one statement, so that parameters stay far below the limits of both engines. */
-const ROWS_AT_ONCE = 400
 
 export async function insertDeployment(tx: Tx, row: DeploymentRow): Promise<void> {
   await tx.insertInto('deployments').values(row).execute()
@@ -163,135 +158,6 @@ export async function pruneDeployments(
     .execute()
 }
 
-// --- Targets ---
-
-export async function targetsOf(q: Queryable, deployment_id: string): Promise<TargetRow[]> {
-  return await q
-    .selectFrom('deployment_targets')
-    .selectAll()
-    .where('deployment_id', '=', deployment_id)
-    .orderBy('agent_name')
-    .execute()
-}
-
-export async function countTargets(q: Queryable, ids: readonly string[]): Promise<Map<string, number>> {
-  if (ids.length === 0) return new Map()
-  const rows = await q
-    .selectFrom('deployment_targets')
-    .select(['deployment_id', eb => eb.fn.countAll<number>().as('total')])
-    .where('deployment_id', 'in', [...ids])
-    .groupBy('deployment_id')
-    .execute()
-  return new Map(rows.map(row => [row.deployment_id, Number(row.total)]))
-}
-
-/** Writes targets as they stand now: repeating it does no harm. */
-export async function putTargets(tx: Tx, rows: readonly TargetRow[]): Promise<void> {
-  for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
-    await tx
-      .insertInto('deployment_targets')
-      .values(rows.slice(from, from + ROWS_AT_ONCE))
-      .onConflict(conflict =>
-        conflict.columns(['deployment_id', 'agent_id']).doUpdateSet(eb => ({
-          state: eb.ref('excluded.state'),
-          epoch: eb.ref('excluded.epoch'),
-          generation: eb.ref('excluded.generation'),
-          bundle_hash: eb.ref('excluded.bundle_hash'),
-          tree_hash: eb.ref('excluded.tree_hash'),
-          error_json: eb.ref('excluded.error_json'),
-          swapped_back: eb.ref('excluded.swapped_back'),
-          timings_json: eb.ref('excluded.timings_json'),
-          desired_at: eb.ref('excluded.desired_at'),
-          delivered_at: eb.ref('excluded.delivered_at'),
-          prepared_at: eb.ref('excluded.prepared_at'),
-          committed_at: eb.ref('excluded.committed_at'),
-          loaded_at: eb.ref('excluded.loaded_at'),
-          serving_at: eb.ref('excluded.serving_at'),
-          failed_at: eb.ref('excluded.failed_at'),
-        })),
-      )
-      .execute()
-  }
-}
-
-const LEFT_OPEN: TargetState[] = ['offline', 'unable', 'unknown']
-
-/** Agents with a part of an ended deployment that never came to an end of its own. */
-export async function agentsLeftOpen(q: Queryable): Promise<string[]> {
-  const rows = await q
-    .selectFrom('deployment_targets')
-    .select('agent_id')
-    .distinct()
-    .where('state', 'in', LEFT_OPEN)
-    .execute()
-  return rows.map(row => row.agent_id)
-}
-
-/**
- * Resolves what an agent left open: parts of `serving_deployment_id`, or of the same bundle, are served since `at`; others were
- * overtaken by it.
- */
-export async function resolveLeftOpen(
-  tx: Tx,
-  agent_id: string,
-  served: { deployment_id: string | null; bundle_hash: string; at: string },
-  running: readonly string[],
-): Promise<void> {
-  let open = tx
-    .updateTable('deployment_targets')
-    .where('agent_id', '=', agent_id)
-    .where('state', 'in', LEFT_OPEN)
-  if (running.length > 0) open = open.where('deployment_id', 'not in', [...running])
-  await open
-    .set({ state: 'serving', serving_at: served.at })
-    .where(eb =>
-      eb.or([
-        eb('bundle_hash', '=', served.bundle_hash),
-        ...(served.deployment_id === null ? [] : [eb('deployment_id', '=', served.deployment_id)]),
-      ]),
-    )
-    .execute()
-  await open.set({ state: 'superseded' }).execute()
-}
-
-// --- Positions ---
-
-export async function allPositions(q: Queryable): Promise<PositionRow[]> {
-  return await q.selectFrom('agent_positions').selectAll().execute()
-}
-
-export async function putPositions(tx: Tx, rows: readonly PositionRow[]): Promise<void> {
-  for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
-    await tx
-      .insertInto('agent_positions')
-      .values(rows.slice(from, from + ROWS_AT_ONCE))
-      .onConflict(conflict =>
-        conflict.column('agent_id').doUpdateSet(eb => ({
-          desired_deployment_id: eb.ref('excluded.desired_deployment_id'),
-          desired_release_number: eb.ref('excluded.desired_release_number'),
-          desired_epoch: eb.ref('excluded.desired_epoch'),
-          desired_generation: eb.ref('excluded.desired_generation'),
-          desired_bundle_hash: eb.ref('excluded.desired_bundle_hash'),
-          serving_deployment_id: eb.ref('excluded.serving_deployment_id'),
-          serving_release_number: eb.ref('excluded.serving_release_number'),
-          serving_bundle_hash: eb.ref('excluded.serving_bundle_hash'),
-          serving_tree_hash: eb.ref('excluded.serving_tree_hash'),
-          serving_since: eb.ref('excluded.serving_since'),
-          epoch: eb.ref('excluded.epoch'),
-          generation: eb.ref('excluded.generation'),
-          last_error: eb.ref('excluded.last_error'),
-          hold_since: eb.ref('excluded.hold_since'),
-          hold_reason: eb.ref('excluded.hold_reason'),
-        })),
-      )
-      .execute()
-  }
-}
-
-export async function deletePosition(tx: Tx, agent_id: string): Promise<void> {
-  await tx.deleteFrom('agent_positions').where('agent_id', '=', agent_id).execute()
-}
-
 // --- Rows to entities ---
 
 export function deploymentOf(
@@ -315,28 +181,5 @@ export function deploymentOf(
     decided_at: row.decided_at,
     finished_at: row.finished_at,
     followed_by: row.followed_by,
-  }
-}
-
-export function targetOf(row: TargetRow): DeploymentTarget {
-  return {
-    agent_id: row.agent_id,
-    agent_name: row.agent_name,
-    state: row.state as TargetState,
-    steps: {
-      desired_at: row.desired_at,
-      delivered_at: row.delivered_at,
-      prepared_at: row.prepared_at,
-      committed_at: row.committed_at,
-      loaded_at: row.loaded_at,
-      serving_at: row.serving_at,
-      failed_at: row.failed_at,
-    },
-    generation: row.generation,
-    bundle_hash: row.bundle_hash,
-    tree_hash: row.tree_hash,
-    error: row.error_json === null ? null : JSON.parse(row.error_json),
-    swapped_back: row.swapped_back !== 0,
-    timings_ms: JSON.parse(row.timings_json),
   }
 }

@@ -8,25 +8,18 @@ import {
 } from '@nxmesh/contract'
 import type { Access, Caller } from '../access/caller.ts'
 import type { ChannelListener } from '../channel/channel.ts'
-import {
-  countTargets,
-  type DeploymentRow,
-  deletePosition,
-  deploymentOf,
-  findDeployment,
-  listDeployments,
-  targetOf,
-  targetsOf,
-} from './deployment-store.ts'
+import { type DeploymentRow, deploymentOf, findDeployment, listDeployments } from './deployment-store.ts'
 import type { Deployments } from './deployments.ts'
 import type { DeliveryTimes, EngineDeps } from './engine.ts'
 import { queueDeployment } from './follow-up.ts'
 import { DELIVERY_TIMES, loadEngine, makeEngine, type Waiters } from './make-engine.ts'
+import { deletePosition } from './position-store.ts'
 import { configStateOf } from './positions.ts'
 import { carriedOf } from './release-store.ts'
 import { makeRelease } from './releases.ts'
 import { connected, disconnected, message } from './reports.ts'
 import { resume } from './resume.ts'
+import { countTargets, targetOf, targetsOf } from './target-store.ts'
 
 export interface DeploymentsDeps extends EngineDeps {
   readonly access: Access

@@ -1,12 +1,13 @@
 import { LIMITS } from '@nxmesh/contract'
 import { consider } from './catch-up.ts'
 import { makeBundleCache } from './delivery.ts'
-import { agentsLeftOpen, allPositions } from './deployment-store.ts'
 import type { DeliveryTimes, Engine, EngineDeps, Lane } from './engine.ts'
 import { newLane } from './lanes.ts'
+import { allPositions } from './position-store.ts'
 import { makePositions } from './positions.ts'
 import { pump } from './queue.ts'
 import { makeRecorder } from './recorder.ts'
+import { agentsLeftOpen } from './target-store.ts'
 
 export const DELIVERY_TIMES: DeliveryTimes = {
   prepare_deadline_ms: LIMITS.prepare_deadline_ms,

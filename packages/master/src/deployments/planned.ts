@@ -95,6 +95,9 @@ export function planUpstream(resource: ResourceVersion): PlannedUpstream {
   }
 }
 
+/** One string for nearly all, so that comparing it costs nothing. */
+const ALL = canonicalJson({ all: true })
+
 export function planHost(resource: ResourceVersion): PlannedHost {
   const data = resource.data as VirtualHostData
   const server_names = values.serverNames(data.server_name)
@@ -110,7 +113,7 @@ export function planHost(resource: ResourceVersion): PlannedHost {
     server_names,
     longest_server_name: Math.max(...server_names.map(name => Buffer.byteLength(name))),
     selector: data.target_agents,
-    selector_key: canonicalJson(data.target_agents),
+    selector_key: 'all' in data.target_agents ? ALL : canonicalJson(data.target_agents),
     upstream_ids: [...new Set(ids)],
     proxy_hosts: [...new Set(hosts)],
     made: null,

@@ -26,6 +26,7 @@ const made = new WeakMap<Snapshot, Map<string, Bundle>>()
  * the number of distinct bundles, not with the number of agents.
  */
 export function plan(snapshot: Snapshot, agents: readonly PlanAgent[]): Plan {
+  if (agents.length === 0) return { bundle_of: new Map(), bundles: [] }
   const known = made.get(snapshot) ?? new Map<string, Bundle>()
   made.set(snapshot, known)
   const bundle_of = new Map<string, Bundle>()

@@ -1,5 +1,5 @@
 import type { Agent, AgentPosition } from '@nxmesh/contract'
-import type { PositionRow } from './deployment-store.ts'
+import type { PositionRow } from './position-store.ts'
 
 /** What each agent shall serve and what it proved to serve: in memory, one row an agent, written through the recorder. */
 export interface Positions {

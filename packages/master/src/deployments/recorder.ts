@@ -1,12 +1,8 @@
 import type { Database, Tx } from '../database/database.ts'
-import {
-  type PositionRow,
-  putPositions,
-  putTargets,
-  type TargetRow,
-  updateDeployment,
-} from './deployment-store.ts'
+import { updateDeployment } from './deployment-store.ts'
+import { type PositionRow, putPositions } from './position-store.ts'
 import type { Run, RunTarget } from './run.ts'
+import { putTargets, type TargetRow } from './target-store.ts'
 
 /**
  * Makes what runs in memory durable. What is marked while a transaction runs goes into the next one together: the first

@@ -1,16 +1,10 @@
-import {
-  type DeploymentRow,
-  inStates,
-  newestDecided,
-  targetOf,
-  targetsOf,
-  updateDeployment,
-} from './deployment-store.ts'
+import { type DeploymentRow, inStates, newestDecided, updateDeployment } from './deployment-store.ts'
 import { type Engine, type Lane, stamp } from './engine.ts'
 import { requeue } from './follow-up.ts'
 import { lookAfter, runOf } from './queue.ts'
 import { addTarget, type Run } from './run.ts'
 import { see } from './runner.ts'
+import { targetOf, targetsOf } from './target-store.ts'
 
 /**
  * After a start, also after a kill: what was decided is carried to its end, what was not is given up, and a change that was
