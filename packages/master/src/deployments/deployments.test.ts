@@ -222,6 +222,30 @@ forEachEngine((_engine, open) => {
   })
 
   describe('after the decision', () => {
+    test('the first commit is sent only when the decision is on record, with what each agent shall serve', async () => {
+      await start()
+      const a = await world.join('a')
+      const seen: Promise<(string | null | undefined)[]>[] = []
+      a.onCommit = order => {
+        const read = async () => {
+          const row = await world.deployments.get(OWNER, order.deployment_id)
+          const desired = await world.db.read
+            .selectFrom('agent_positions')
+            .select('desired_bundle_hash')
+            .where('agent_id', '=', a.id)
+            .executeTakeFirst()
+          return [row.state, row.decided_at === null ? 'undecided' : 'decided', desired?.desired_bundle_hash]
+        }
+        seen.push(read())
+        return 'serving'
+      }
+      const { meta } = await world.create('virtual_host', site('shop'), false)
+      // From now on every transaction comes late.
+      world.writes.before = () => new Promise(resolve => setTimeout(resolve, 20))
+      await world.deployments.waitFor(OWNER, meta.deployment_id ?? '', 5_000)
+      expect(await Promise.all(seen)).toEqual([['committing', 'decided', a.position.bundle_hash]])
+    })
+
     test('a load that fails is a failed deployment; the edit is held back, the next one is served', async () => {
       await start()
       const a = await world.join('a')

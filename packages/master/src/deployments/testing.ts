@@ -44,6 +44,8 @@ const TIMES: DeliveryTimes = {
 
 export interface World {
   readonly db: Database
+  /** Called before each transaction of the master: to make it slow. */
+  readonly writes: { before: () => Promise<void> }
   readonly workspace_id: string
   readonly agents: ScriptedAgent[]
   readonly errors: unknown[]
@@ -71,9 +73,19 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
   const agents: ScriptedAgent[] = []
   const errors: unknown[] = []
   let life = 0
+  const writes = { before: async () => {} }
 
   const master = () => {
     const mine = ++life
+    // What a killed master had not written yet is never written.
+    const own: Database = {
+      ...db,
+      write: async work => {
+        if (mine !== life) throw new Error('killed')
+        await writes.before()
+        return await db.write(work)
+      },
+    }
     const audit = makeAuditLog({ db, now, newId })
     const tenancy = makeTenancy({ audit, now, newId })
     const channel: Channel = {
@@ -90,7 +102,7 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
       cut() {},
     }
     const deployments = makeDeployments({
-      db,
+      db: own,
       access,
       channel,
       versions: versionReader,
@@ -106,12 +118,13 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
       onError: (what, error) => void (mine === life && errors.push(`${what}: ${error}`)),
     })
     const lockWorkspace = tenancy.lockWorkspace
-    const config = makeConfigService({ db, access, audit, deployments, lockWorkspace, now, newId })
+    const config = makeConfigService({ db: own, access, audit, deployments, lockWorkspace, now, newId })
     return { config, deployments }
   }
 
   const world: World = {
     db,
+    writes,
     workspace_id,
     agents,
     errors,
