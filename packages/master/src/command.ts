@@ -7,11 +7,19 @@ import type { ConfigSources } from './config-values.ts'
 import { DataFolderInUseError } from './data-lock.ts'
 import { DatabaseTooNewError } from './database/migrate.ts'
 import { MasterKeyError } from './secrets/master-key.ts'
+import { ListenError } from './serve.ts'
 
 const DEFAULT_FILE = '/etc/nxmesh/master.yaml'
 
 /** What stops a start and is for the operator to mend: shown without a stack. */
-const EXPLAINED = [ConfigError, CertificateError, DataFolderInUseError, DatabaseTooNewError, MasterKeyError]
+const EXPLAINED = [
+  ConfigError,
+  CertificateError,
+  DataFolderInUseError,
+  DatabaseTooNewError,
+  ListenError,
+  MasterKeyError,
+]
 
 /**
  * `nxmesh master …`; `argv` without the executable and `master`. Resolves with the exit status when the command ended;

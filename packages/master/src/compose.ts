@@ -140,6 +140,7 @@ export function compose(base: Compose): Composed {
     recover: () => deployments.start(),
     closeChannel: () => channel_server.stop(),
     async stop() {
+      await channel_server.stop()
       await deployments.stop()
       await agents.stop()
     },

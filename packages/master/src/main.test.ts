@@ -100,7 +100,9 @@ test('a start that fails gives everything back: the next one succeeds', async ()
   const blocker = createServer()
   await new Promise<void>(resolve => blocker.listen(0, '127.0.0.1', resolve))
   const { port } = blocker.address() as { port: number }
-  await expect(start(data_dir, { listen: `127.0.0.1:${port}` })).rejects.toThrow()
+  await expect(start(data_dir, { listen: `127.0.0.1:${port}` })).rejects.toThrow(
+    `port ${port}: another process has it`,
+  )
   await expect(start(data_dir, { 'listen-plain': `127.0.0.1:${port}` })).rejects.toThrow()
   await new Promise(resolve => blocker.close(resolve))
   expect((await get(await start(data_dir), '/healthz')).status).toBe(200)

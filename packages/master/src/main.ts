@@ -42,7 +42,7 @@ export interface MasterOverrides {
 /**
  * Starts a master: the real composition root, for the executable as for tests and benchmarks. Resolves when it serves.
  * Throws, with everything taken given back, what the operator must mend: `DataFolderInUseError`, `DatabaseTooNewError`,
- * `MasterKeyError`, `CertificateError`, or the system's error on a port that is taken.
+ * `MasterKeyError`, `CertificateError`, `ListenError`.
  */
 export async function startMaster(config: MasterConfig, overrides: MasterOverrides): Promise<RunningMaster> {
   const endings = new Endings()

@@ -19,6 +19,25 @@ export interface Listener {
   stop(grace_ms: number): Promise<void>
 }
 
+/** The address cannot be listened on: another process has it, or this machine does not. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError'
+}
+
+function opened<Data>(address: Address, open: () => Server<Data>): Listener {
+  try {
+    return listener(open())
+  } catch (cause) {
+    const why =
+      (cause as { code?: unknown }).code === 'EADDRINUSE'
+        ? 'another process has it'
+        : (cause as Error).message
+    throw new ListenError(`The master cannot listen on ${address.host} port ${address.port}: ${why}.`, {
+      cause,
+    })
+  }
+}
+
 /** TLS 1.3 or nothing; Bun takes OpenSSL's number (the name of a version throws), which its types do not know. */
 const TLS_1_3 = { minVersion: 0x0304 } as object
 
@@ -29,27 +48,29 @@ export function listenTls<Data>(
   app: HttpApp,
   channel: ChannelDoor<Data>,
 ): Listener {
-  const server = Bun.serve<Data>({
-    ...shared(address),
-    tls: { cert: identity.chain_pem, key: identity.key_pem, ...TLS_1_3 },
-    websocket: channel.websocket,
-    fetch: async (request, server) => {
-      if (pathOf(request.url) === CHANNEL_PATH) return await channel.upgrade(request, server)
-      return await app.fetch(request, connectionOf(request, server, true))
-    },
-  })
-  return listener(server)
+  const open = () =>
+    Bun.serve<Data>({
+      ...shared(address),
+      tls: { cert: identity.chain_pem, key: identity.key_pem, ...TLS_1_3 },
+      websocket: channel.websocket,
+      fetch: async (request, server) => {
+        if (pathOf(request.url) === CHANNEL_PATH) return await channel.upgrade(request, server)
+        return await app.fetch(request, connectionOf(request, server, true))
+      },
+    })
+  return opened(address, open)
 }
 
 /** HTTP without TLS, on loopback: for a proxy or a person on the same machine. Agents are not served here. */
 export function listenPlain(address: Address, app: HttpApp): Listener {
-  const server = Bun.serve({
-    ...shared(address),
-    fetch: async (request, server) => {
-      return await app.fetch(request, connectionOf(request, server, false))
-    },
-  })
-  return listener(server)
+  const open = () =>
+    Bun.serve({
+      ...shared(address),
+      fetch: async (request, server) => {
+        return await app.fetch(request, connectionOf(request, server, false))
+      },
+    })
+  return opened(address, open)
 }
 
 /** Asking for the peer's address costs as much as a small request: it waits until someone wants to know. */
