@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { LIMITS } from '@nxmesh/contract'
 import { CLOSE_CODES } from '@nxmesh/contract/channel/signing'
 import { makeAdmission } from './admission.ts'
 import { CHANNEL_LIMITS } from './channel-limits.ts'
@@ -46,11 +47,13 @@ test('an agent that does not read is cut, while the others are served', async ()
   await until(() => on.channel.isOnline(slow.agent_id) && on.channel.isOnline(quick.agent_id), 'both online')
   const json = 'x'.repeat(500_000)
   const message = { type: 'objects' as const, deployment_id: slow.agent_id, objects: [{ hash: '', json }] }
-  // 64 MiB may wait, so at the latest the 140th finds no room.
+  // What may wait, and what the socket and the kernel take before anything waits.
+  const fits = Math.floor(LIMITS.channel_queue_bytes / json.length)
+  const taken_at_once = Math.ceil(20_000_000 / json.length)
   let sent = 0
-  while (on.channel.send(slow.agent_id, message) && sent < 200) sent += 1
-  expect(sent).toBeLessThan(145)
-  expect(sent).toBeGreaterThan(100)
+  while (on.channel.send(slow.agent_id, message) && sent < 3 * fits) sent += 1
+  expect(sent).toBeGreaterThanOrEqual(fits)
+  expect(sent).toBeLessThan(fits + taken_at_once)
   expect(on.channel.isOnline(slow.agent_id)).toBe(false)
   expect(on.channel.send(quick.agent_id, { type: 'lift_hold' })).toBe(true)
   await until(() => agent.received.includes('{"type":"lift_hold"}'), 'the other one got its message')
