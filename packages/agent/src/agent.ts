@@ -91,6 +91,7 @@ export async function makeContext(options: AgentOptions) {
     facts: makeFactsReader(installation, adoption),
     reports,
     base: null,
+    tested: null,
   }
   return { context, reports }
 }

@@ -7,7 +7,7 @@ import { compareOrders, isSameOrder, type Order, orderOf, positionOf } from '../
 import { StateError } from '../state/json-file.ts'
 import { commit, drop, prepare } from './apply.ts'
 import { withApplyLock } from './apply-lock.ts'
-import type { ApplyContext } from './context.ts'
+import { type ApplyContext, isUnderWay } from './context.ts'
 import { recover } from './recover.ts'
 
 type Task =
@@ -183,7 +183,7 @@ async function onCommit(ctx: ApplyContext, message: MasterMessageOf<'commit'>): 
 
 async function onAbort(ctx: ApplyContext, message: MasterMessageOf<'abort'>): Promise<void> {
   const { pending } = ctx.journal.read()
-  if (pending === null || !isSameOrder(pending, message) || pending.phase !== 'prepared') return
+  if (pending === null || !isSameOrder(pending, message) || isUnderWay(ctx, pending)) return
   ctx.journal.update({ pending: null })
   await drop(ctx, pending.folder)
 }

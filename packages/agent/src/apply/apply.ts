@@ -2,8 +2,10 @@ import type { AgentMessageOf, MasterMessageOf } from '@nxmesh/contract/channel/m
 import type { ConfigError } from '@nxmesh/contract/entities/deployment'
 import { faultPoint } from '../faults.ts'
 import { errorCode, readLink, removeTree } from '../host/files.ts'
+import { AGENT_LIMITS } from '../limits.ts'
 import { NginxError } from '../nginx/installation.ts'
 import { findMaster } from '../nginx/master-process.ts'
+import { testFolder } from '../nginx/test-config.ts'
 import { type Deployed, type Journal, type Order, orderOf, type Pending } from '../state/journal.ts'
 import { readRecord, removeRecord } from '../state/records.ts'
 import { cleanUp, keptFolders } from './clean-up.ts'
@@ -12,6 +14,7 @@ import {
   type ApplyContext,
   currentLink,
   folderPath,
+  isUnderWay,
   Rejection,
   StepClock,
   Unable,
@@ -44,13 +47,14 @@ export async function prepare(
     const received = await receive(ctx, message, facts.key, waiting)
     clock.lap('receive')
     const about = { bundle_hash: message.bundle_hash, facts_key: facts.key }
-    rendered = await render(ctx, order, received, facts.render, about)
+    const made = await render(ctx, order, received, facts.render, about)
+    rendered = made
     clock.lap('render')
-    await bothEnded(validate(ctx, rendered, master, waiting), store(ctx, rendered))
+    const stored = store(ctx, made).then(() => rememberPrepared(ctx, order, made))
+    await bothEnded(validate(ctx, made, master, waiting), stored)
     clock.lap('validate')
     if (cancel.aborted) throw new Unable(String(cancel.reason))
-    rememberPrepared(ctx, order, rendered)
-    clock.lap('store')
+    ctx.tested = made.apply_id
     faultPoint('prepared')
     ctx.reports.send(preparedMessage(order, rendered, clock.timings_ms))
   } catch (error) {
@@ -59,12 +63,13 @@ export async function prepare(
   }
 }
 
-/** Neither may still run when the folder is dropped; the judgement on the configuration counts more than the disk's. */
+/** Neither the test nor the disk may still run when the folder is dropped; the judgement on the configuration counts more than the disk's. */
 async function bothEnded(judged: Promise<void>, stored: Promise<void>): Promise<void> {
   const results = await Promise.allSettled([judged, stored])
   for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 
+/** Beside `nginx -t`, like the files: it counts only together with `tested`, which says that the test has passed. */
 function rememberPrepared(ctx: ApplyContext, order: Order, rendered: Rendered): void {
   const { folder, bundle_hash } = rendered.record
   const { apply_id, tree_hash } = rendered
@@ -85,16 +90,17 @@ function answerNo(ctx: ApplyContext, order: Order, error: unknown, clock: StepCl
   if (error instanceof Unanswered) return
   if (error instanceof Rejection) {
     const outcome = { type: 'rejected', ...order, error: error.error, timings_ms: clock.timings_ms } as const
-    rememberFence(ctx, { outcome, fence: { epoch: order.epoch, generation: order.generation } })
+    remember(ctx, { outcome, pending: null, fence: { epoch: order.epoch, generation: order.generation } })
     ctx.reports.send(outcome)
     return
   }
+  if (ctx.journal.read().pending !== null) remember(ctx, { pending: null })
   ctx.log('warn', 'cannot prepare', { ...order, error: String(error) })
   ctx.reports.send({ type: 'unable', ...order, message: unableMessage(error) })
 }
 
 /** A disk that takes nothing any more must not keep the answer back. */
-function rememberFence(ctx: ApplyContext, change: Partial<Journal>): void {
+function remember(ctx: ApplyContext, change: Partial<Journal>): void {
   try {
     ctx.journal.update(change)
   } catch (error) {
@@ -121,9 +127,8 @@ export async function drop(ctx: ApplyContext, folder: string): Promise<void> {
 /** Phase two, also after a restart: finishes what was decided, or undoes it when it cannot be loaded. */
 export async function commit(ctx: ApplyContext, prepared: Pending): Promise<void> {
   const clock = new StepClock()
-  ctx.journal.update({ pending: { ...prepared, phase: 'committing' } })
-  clock.lap('journal')
   faultPoint('committing')
+  if (!(await passesAgain(ctx, prepared))) return
   const onLoaded = () =>
     ctx.reports.send({ type: 'loaded', ...orderOf(prepared), at: ctx.now().toISOString() })
   const error = await makeCurrent(ctx, { folder: prepared.folder, onLoaded }, clock)
@@ -132,6 +137,19 @@ export async function commit(ctx: ApplyContext, prepared: Pending): Promise<void
   else await undo(ctx, prepared, error, clock)
   faultPoint('clean_up')
   await cleanUp(ctx)
+}
+
+/** The journal tells what was prepared before a restart, not whether nginx had said yes to it; so it is asked once more. */
+async function passesAgain(ctx: ApplyContext, prepared: Pending): Promise<boolean> {
+  if (ctx.tested === prepared.apply_id || isUnderWay(ctx, prepared)) return true
+  const path = folderPath(ctx, prepared.folder)
+  const tested = await testFolder(ctx.installation, path, AGENT_LIMITS.nginx_test_max_ms)
+  if (tested.result === 'passed') return true
+  const message = tested.result === 'refused' ? tested.error.message : tested.message
+  ctx.journal.update({ pending: null })
+  await drop(ctx, prepared.folder)
+  ctx.reports.send({ type: 'unable', ...orderOf(prepared), message: `no longer passes the test: ${message}` })
+  return false
 }
 
 function reportServing(ctx: ApplyContext, prepared: Pending, clock: StepClock): void {

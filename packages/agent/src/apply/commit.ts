@@ -2,7 +2,7 @@ import type { ConfigError } from '@nxmesh/contract/entities/deployment'
 import { parseConfig, walk } from '@nxmesh/nginx/parser'
 import { STATUS_PATH } from '@nxmesh/nginx/render/layout'
 import { faultPoint } from '../faults.ts'
-import { isFolder, readLink, readText, swapLink, whyUnsafeFolder } from '../host/files.ts'
+import { isFolder, readLink, readText, swapLink, syncPaths, whyUnsafeFolder } from '../host/files.ts'
 import { findMaster, workersOf } from '../nginx/master-process.ts'
 import { proveServing } from '../nginx/proof.ts'
 import { reload } from '../nginx/reload.ts'
@@ -42,7 +42,11 @@ export async function makeCurrent(
   if (!outcome.loaded) return reloadError(ctx, folder, outcome.error)
   faultPoint('verify')
   onLoaded?.()
-  const missing = await proveServing({ master, older, status_port, apply_id })
+  // While nginx changes its workers, the link becomes durable.
+  const [missing] = await Promise.all([
+    proveServing({ master, older, status_port, apply_id }),
+    syncPaths([ctx.adoption.conf_d_path]),
+  ])
   clock.lap('verify')
   return missing === null ? null : { message: missing, ...NO_PLACE }
 }

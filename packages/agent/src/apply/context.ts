@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import type { ConfigError } from '@nxmesh/contract/entities/deployment'
+import { readLink } from '../host/files.ts'
 import type { Log } from '../log.ts'
 import type { FactsReader } from '../nginx/facts.ts'
 import type { Installation } from '../nginx/installation.ts'
 import type { Reports } from '../orders.ts'
 import type { AdoptionRecord } from '../state/adoption.ts'
-import type { JournalStore } from '../state/journal.ts'
+import type { JournalStore, Pending } from '../state/journal.ts'
 import type { ObjectCache } from '../state/objects.ts'
 import type { StatePaths } from '../state/paths.ts'
 import type { FolderRecord } from '../state/records.ts'
@@ -28,7 +29,13 @@ export interface ApplyContext {
   readonly newId: () => string
   /** The record of the folder whose files the next one can share; kept in memory because each edit needs it. */
   base: FolderRecord | null
+  /** The apply id of the prepared folder that nginx has tested since this process started. */
+  tested: string | null
 }
+
+/** Whether nginx may serve it already: the link itself says so, no journal entry could be nearer to the truth. */
+export const isUnderWay = (ctx: ApplyContext, pending: Pending): boolean =>
+  pending.phase === 'swapping_back' || readLink(currentLink(ctx)) === pending.folder
 
 export const currentLink = (ctx: ApplyContext) => join(ctx.adoption.conf_d_path, 'current')
 export const folderPath = (ctx: ApplyContext, folder: string) => join(ctx.adoption.conf_d_path, folder)

@@ -121,7 +121,8 @@ async function restart(scene: Scene): Promise<TestAgent> {
 }
 
 const UNDECIDED: readonly FaultStep[] = ['receive', 'render', 'validate', 'prepared']
-const DECIDED = FAULT_STEPS.filter(step => !UNDECIDED.includes(step) && step !== 'swap_back')
+const SEPARATE: readonly FaultStep[] = ['committing', 'swap_back']
+const DECIDED = FAULT_STEPS.filter(step => ![...UNDECIDED, ...SEPARATE].includes(step))
 
 describe('an agent that is killed', () => {
   for (const step of UNDECIDED) {
@@ -154,6 +155,16 @@ describe('an agent that is killed', () => {
       expect(left).toEqual([])
     }, 60_000)
   }
+
+  test('between the decision and the swap serves the old one, and the new one when it is told again', async () => {
+    const scene = await setScene()
+    await killAt('committing', scene)
+    const agent = await restart(scene)
+    expect(await served(scene)).toBe('old')
+    expect(agent.agent.orders.position().generation).toBe(1)
+    expect((await agent.commit(2, scene.next)).type).toBe('serving')
+    expect(await served(scene)).toBe('new')
+  }, 60_000)
 
   test('while it goes back to the old configuration goes on going back', async () => {
     const port = await freeLoopbackPort()

@@ -2,11 +2,11 @@ import type { Pending } from '../state/journal.ts'
 import { commit, drop, undo, useAsBase } from './apply.ts'
 import { cleanUp, removeLeftovers } from './clean-up.ts'
 import { applyIdOf } from './commit.ts'
-import { type ApplyContext, StepClock } from './context.ts'
+import { type ApplyContext, isUnderWay, StepClock } from './context.ts'
 
 /**
- * After a start: finishes or undoes what a kill interrupted. What was only prepared stays prepared, since its files were
- * durable before that was answered; what was being committed is committed; what was being undone is undone.
+ * After a start: finishes or undoes what a kill interrupted. What was only prepared stays so, since its files were durable
+ * before that was answered; what was being committed is committed; what was being undone is undone.
  */
 export async function recover(ctx: ApplyContext): Promise<void> {
   await removeLeftovers(ctx)
@@ -18,22 +18,16 @@ export async function recover(ctx: ApplyContext): Promise<void> {
 
 async function resume(ctx: ApplyContext, pending: Pending): Promise<void> {
   ctx.log('info', 'resuming', { phase: pending.phase, folder: pending.folder })
-  switch (pending.phase) {
-    case 'prepared':
-      if (applyIdOf(ctx, pending.folder) !== null) return
-      await drop(ctx, pending.folder)
-      ctx.journal.update({ pending: null })
-      return
-    case 'committing':
-      return await commit(ctx, pending)
-    case 'swapping_back': {
-      const error = {
-        message: 'could not be loaded before a restart of the agent',
-        file: null,
-        line: null,
-        resource: null,
-      }
-      return await undo(ctx, pending, error, new StepClock())
-    }
-  }
+  if (pending.phase === 'swapping_back') return await undo(ctx, pending, INTERRUPTED, new StepClock())
+  if (isUnderWay(ctx, pending)) return await commit(ctx, pending)
+  if (applyIdOf(ctx, pending.folder) !== null) return
+  await drop(ctx, pending.folder)
+  ctx.journal.update({ pending: null })
+}
+
+const INTERRUPTED = {
+  message: 'could not be loaded before a restart of the agent',
+  file: null,
+  line: null,
+  resource: null,
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { SUBFOLDERS } from '@nxmesh/nginx/render/layout'
-import { syncFolder, syncPath } from '../host/files.ts'
+import { syncPaths } from '../host/files.ts'
 import { syncFileSystem } from '../host/system.ts'
 import { writeRecord } from '../state/records.ts'
 import type { ApplyContext } from './context.ts'
@@ -14,15 +14,10 @@ const FILES_SYNCED_SINGLY_MAX = 64
  * so that it costs no time of its own. Shared files were made durable by the apply that wrote them.
  */
 export async function store(ctx: ApplyContext, rendered: Rendered): Promise<void> {
-  if (rendered.written.length > FILES_SYNCED_SINGLY_MAX) await syncFileSystem(rendered.path)
-  else for (const file of rendered.written) syncPath(join(rendered.path, file.path))
-  for (const name of SUBFOLDERS) syncFolder(join(rendered.path, name))
-  syncFolder(rendered.path)
-  syncFolder(ctx.adoption.conf_d_path)
-  await pause()
+  const { path, written } = rendered
+  const few = written.length <= FILES_SYNCED_SINGLY_MAX
+  const files = few ? written.map(file => join(path, file.path)) : []
+  const folders = [...SUBFOLDERS.map(name => join(path, name)), path, ctx.adoption.conf_d_path]
+  await Promise.all([few ? null : syncFileSystem(path), syncPaths([...files, ...folders])])
   writeRecord(ctx.paths, rendered.record)
-}
-
-function pause(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
 }

@@ -29,7 +29,7 @@ export async function validate(
   const timeout_ms = Math.min(deadline - performance.now(), AGENT_LIMITS.nginx_test_max_ms)
   if (timeout_ms <= 0) throw new Unable('no time is left for nginx -t')
   const test = testFolder(ctx.installation, rendered.path, timeout_ms, cancel)
-  const conflict = await findPortConflict(distinct(wanted), master)
+  const conflict = await findPortConflict(distinct(wanted).filter(isNew(ctx, rendered)), master)
   const tested = await test
   if (tested.result === 'unable') throw new Unable(cancel.aborted ? String(cancel.reason) : tested.message)
   if (tested.result === 'refused') throw new Rejection(configError(rendered, tested.error))
@@ -37,6 +37,13 @@ export async function validate(
     const { file, line } = conflict.wanted
     throw new Rejection({ message: conflict.message, file, line, resource: resourceOf(rendered, file) })
   }
+}
+
+/** What is served already listens there: looking at every socket of the host would cost more than an edit may. */
+function isNew({ base }: ApplyContext, { record }: Rendered): (wanted: WantedAddress) => boolean {
+  if (base === null || base.facts_key !== record.facts_key) return () => true
+  const held = new Set(base.entries.map(({ key }) => key).filter(key => key.startsWith('listener/')))
+  return ({ port }) => !held.has(`listener/${port}`)
 }
 
 function localPolicy(ctx: ApplyContext, folder: string): LocalPolicy {

@@ -2,7 +2,7 @@ import { makeContext } from '../agent.ts'
 import { drop } from '../apply/apply.ts'
 import { withApplyLock } from '../apply/apply-lock.ts'
 import { applyIdOf, makeCurrent } from '../apply/commit.ts'
-import { type ApplyContext, currentLink, StepClock } from '../apply/context.ts'
+import { type ApplyContext, currentLink, isUnderWay, StepClock } from '../apply/context.ts'
 import type { AgentConfig } from '../config.ts'
 import { readLink } from '../host/files.ts'
 import type { Log } from '../log.ts'
@@ -28,7 +28,7 @@ async function rollBackTo(ctx: ApplyContext, wanted: string | undefined): Promis
   const current = readLink(currentLink(ctx))
   const target = chooseTarget(ctx, wanted, current)
   const { pending } = ctx.journal.read()
-  if (pending !== null && pending.phase !== 'prepared')
+  if (pending !== null && isUnderWay(ctx, pending))
     throw new NginxError(
       'a deployment was interrupted while it became live; start the agent, it finishes or undoes it',
     )

@@ -21,11 +21,11 @@ export interface Deployed extends Order {
 }
 
 /**
- * The apply that has begun: `prepared` has nothing live touched; after `committing` the link may be either;
- * `swapping_back` is on the way to `previous`.
+ * The apply that has begun. `prepared`: its files are durable, and nothing live is touched as long as the link is at another
+ * folder; once the link is at this one it was decided. `swapping_back` is on the way to `previous`.
  */
 export interface Pending extends Deployed {
-  readonly phase: 'prepared' | 'committing' | 'swapping_back'
+  readonly phase: 'prepared' | 'swapping_back'
   /** Folder that was current before. */
   readonly previous: string | null
 }
