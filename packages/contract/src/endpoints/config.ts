@@ -82,7 +82,7 @@ function kindEndpoints<
       body: kind.patch,
       response: written,
       status: 200,
-      errors: [...denied, 'NOT_FOUND', 'CONFLICT', 'NOT_BUILT_YET', 'PRECONDITION_FAILED'],
+      errors: [...denied, 'NOT_FOUND', 'CONFLICT', 'NOT_BUILT_YET', 'PRECONDITION_FAILED', 'LIMIT_REACHED'],
       etag: true,
     }),
     delete: endpoint({

@@ -1,6 +1,7 @@
 import type { DeliveryAgent } from './engine.ts'
 import { type Engine, hasJoined, type Lane, type Loaded, SYSTEM, stamp } from './engine.ts'
 import { insertedRun } from './follow-up.ts'
+import { decidedOf } from './lanes.ts'
 import { renewOrder } from './orders.ts'
 import { type Bundle, plan } from './planner.ts'
 import { isOnHold } from './positions.ts'
@@ -39,7 +40,7 @@ async function catchUp(engine: Engine, lane: Lane): Promise<void> {
   await Promise.resolve()
   while (lane.waiting.size > 0 && !engine.stopped) {
     const { trigger, ids } = takeSome(lane)
-    const decided = await lane.decided
+    const decided = await decidedOf(engine.deps, lane)
     if (!decided) continue
     const agents = await engine.deps.agents.agentsOf(lane.workspace_id)
     const missing = whoLacks(

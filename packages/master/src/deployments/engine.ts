@@ -59,8 +59,8 @@ export interface Lane {
   pumping: boolean
   /** Something came while the queue was being looked at. */
   again: boolean
-  /** The newest release whose delivery was decided; a promise, so that it is loaded once. Null: there is none. */
-  decided: Promise<Loaded | null>
+  /** The newest release whose delivery was decided, read once: see `decidedOf`. Null: not read yet. */
+  decided: Promise<Loaded | null> | null
   /** The highest generation that was sent to agents; null until it is known. */
   highest_generation: number | null
   /** Consecutive deployments that nobody could prepare. */

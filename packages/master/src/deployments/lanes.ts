@@ -3,30 +3,30 @@ import type { EngineDeps, Lane, Loaded } from './engine.ts'
 import { changesBetween, type ItemChange, itemsOf } from './release-store.ts'
 import { advanced, type SnapshotChange, snapshotOf } from './snapshot.ts'
 
-export function newLane(deps: EngineDeps, workspace_id: string): Lane {
-  const lane: Lane = {
-    workspace_id,
-    running: null,
-    pumping: false,
-    again: false,
-    decided: Promise.resolve(null),
-    highest_generation: null,
-    attempts: 0,
-    retry: null,
-    waiting: new Map(),
-    catching: false,
-    catch_ups: new Map(),
-    later: new Set(),
-    troubles: new Map(),
-    finished: 0,
-  }
-  lane.decided = loadDecided(deps, workspace_id)
-  // Whoever needs it gets the error; the next one tries again.
-  lane.decided.catch(() => {
-    lane.decided = loadDecided(deps, workspace_id)
-    lane.decided.catch(() => {})
+export const newLane = (workspace_id: string): Lane => ({
+  workspace_id,
+  running: null,
+  pumping: false,
+  again: false,
+  decided: null,
+  highest_generation: null,
+  attempts: 0,
+  retry: null,
+  waiting: new Map(),
+  catching: false,
+  catch_ups: new Map(),
+  later: new Set(),
+  troubles: new Map(),
+  finished: 0,
+})
+
+/** The newest release whose delivery was decided; null: there is none. After an error the next caller reads it again. */
+export function decidedOf(deps: EngineDeps, lane: Lane): Promise<Loaded | null> {
+  lane.decided ??= loadDecided(deps, lane.workspace_id).catch(error => {
+    lane.decided = null
+    throw error
   })
-  return lane
+  return lane.decided
 }
 
 async function loadDecided(deps: EngineDeps, workspace_id: string): Promise<Loaded | null> {

@@ -36,7 +36,7 @@ export function makeEngine(deps: EngineDeps, times: DeliveryTimes, waiters: Wait
     lane(workspace_id) {
       const known = lanes.get(workspace_id)
       if (known) return known
-      const lane = newLane(deps, workspace_id)
+      const lane = newLane(workspace_id)
       lanes.set(workspace_id, lane)
       return lane
     },

@@ -3,7 +3,7 @@ import { backoff_ms } from './deployment-rules.ts'
 import type { DeploymentRow } from './deployment-store.ts'
 import { queuedIn, updateDeployment } from './deployment-store.ts'
 import { type Engine, type Lane, later, stamp } from './engine.ts'
-import { loadRelease } from './lanes.ts'
+import { decidedOf, loadRelease } from './lanes.ts'
 import { renewOrder } from './orders.ts'
 import { newRun, type Run, targetsIn } from './run.ts'
 import { deploy } from './runner.ts'
@@ -50,7 +50,7 @@ async function runOne(
 ): Promise<void> {
   const { deps } = engine
   const run = runOf(row)
-  const decided = await lane.decided
+  const decided = await decidedOf(deps, lane)
   const release = { id: row.release_id, number: row.release_number }
   const loaded = await loadRelease(deps, lane.workspace_id, release, decided)
   const agents = await deps.agents.agentsOf(lane.workspace_id)
