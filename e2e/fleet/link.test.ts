@@ -131,3 +131,27 @@ for (const [what, tampering] of TAMPERINGS) {
     await middleman.stop()
   }, 60_000)
 }
+
+test('a frame that someone inside TLS sends twice to the agent ends the connection; nothing is carried out twice', async () => {
+  const middleman = await startMiddleman(fleet.master)
+  const [agent] = await fleet.addAgents(1)
+  if (!agent) throw new Error('no agent')
+  await agent.kill()
+  const endings: string[] = []
+  // After the greeting and the welcome.
+  middleman.toAgent = (frame, number) => (number === 2 ? [frame, frame] : [frame])
+  agent.start({
+    identity: { ...agent.identity, master_url: middleman.url, ca_pem: middleman.ca_pem },
+    log: (_level, _message, fields) => void endings.push(String(fields?.reason)),
+  })
+  await until('an order to be repeated', async () => {
+    await change(`twice-${performance.now().toFixed(0)}.test`)
+    return endings.some(reason => reason.includes('repeated'))
+  })
+  middleman.toAgent = frame => [frame]
+  await until('the newest configuration at the agent', () => converged(fleet, [agent]))
+  const orders = agent.orders.committed.map(order => order.generation)
+  expect(new Set(orders).size).toBe(orders.length)
+  await agent.kill()
+  await middleman.stop()
+}, 60_000)
