@@ -24,7 +24,7 @@ export const agentEndpoints = {
     body: AgentRegister,
     response: single(AgentRegistered),
     status: 201,
-    errors: ['BOOTSTRAP_TOKEN_INVALID', 'CONFLICT'],
+    errors: ['BOOTSTRAP_TOKEN_INVALID', 'CONFLICT', 'LIMIT_REACHED'],
   }),
   agents_list: endpoint({
     method: 'GET',
@@ -102,7 +102,7 @@ export const agentEndpoints = {
     body: TokenCreate,
     response: single(BootstrapToken),
     status: 201,
-    errors: [...denied, 'NOT_FOUND'],
+    errors: [...denied, 'NOT_FOUND', 'LIMIT_REACHED'],
   }),
   workspace_tokens_create: endpoint({
     method: 'POST',
@@ -114,6 +114,6 @@ export const agentEndpoints = {
     body: TokenCreate,
     response: single(BootstrapToken),
     status: 201,
-    errors: [...denied, 'NOT_FOUND'],
+    errors: [...denied, 'NOT_FOUND', 'LIMIT_REACHED'],
   }),
 }
