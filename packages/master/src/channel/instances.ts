@@ -8,7 +8,6 @@ export interface Instances {
   /** Whether the challenger may take over from the incumbent. */
   mayDisplace(agent_id: string, incumbent: string, challenger: string): boolean
   displaced(agent_id: string, incumbent: string, challenger: string): void
-  forget(agent_id: string): void
 }
 
 /** `now_ms`: a clock that nobody sets. */
@@ -29,9 +28,6 @@ export function makeInstances(now_ms: () => number): Instances {
       agents.delete(agent_id)
       agents.set(agent_id, instances)
       dropOldest(agents, CHANNEL_LIMITS.displaced_agents)
-    },
-    forget(agent_id) {
-      agents.delete(agent_id)
     },
   }
 }
