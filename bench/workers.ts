@@ -53,9 +53,13 @@ function cpuTicks(pids: readonly number[]): number {
   return ticks.reduce((sum, one) => sum + one, 0)
 }
 
-/** Resident memory of a process in MB (10^6 bytes). */
-export function residentMb(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  if (kib === undefined) throw new Error(`process ${pid} shows no memory`)
-  return (Number(kib) * 1024) / 1e6
+/** Memory of a process in MB (10^6 bytes): all that is resident, and the part that is its own and not pages of a file. */
+export function memoryMb(pid: number): { resident: number; own: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const mb = (name: string) => {
+    const kib = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]
+    if (kib === undefined) throw new Error(`process ${pid} shows no ${name}`)
+    return (Number(kib) * 1024) / 1e6
+  }
+  return { resident: mb('VmRSS'), own: mb('RssAnon') }
 }
