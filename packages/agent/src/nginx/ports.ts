@@ -1,6 +1,7 @@
 import type { ProcessId } from '../host/processes.ts'
 import { socketInodes } from '../host/processes.ts'
 import { canBind, type ListeningSocket, listeningSockets, ownerOf } from '../host/sockets.ts'
+import { workersOf } from './master-process.ts'
 
 /** An address that a configuration listens on: `*`, `[::]` or one address, and a port. */
 export interface WantedAddress {
@@ -27,7 +28,11 @@ export async function findPortConflict(
   const listening = listeningSockets()
   const own = socketInodes(master.pid)
   const held = new Set(listening.filter(one => own.has(one.inode)).map(keyOf))
-  const others = listening.filter(one => !own.has(one.inode))
+  // An old worker calls itself shutting down a moment before it closes what only it still holds.
+  const workers = workersOf(master).map(({ pid }) => socketInodes(pid))
+  const others = listening.filter(
+    one => !own.has(one.inode) && !workers.some(inodes => inodes.has(one.inode)),
+  )
   for (const one of wanted) {
     if (held.has(keyOf(one))) continue
     const other = others.find(socket => overlaps(one, socket)) ?? (await bothFamilies(one, others))
