@@ -40,10 +40,10 @@ export async function validate(
 }
 
 /** What is served already listens there: looking at every socket of the host would cost more than an edit may. */
-function isNew({ base }: ApplyContext, { record }: Rendered): (wanted: WantedAddress) => boolean {
+function isNew({ base, adoption }: ApplyContext, { record }: Rendered): (wanted: WantedAddress) => boolean {
   if (base === null || base.facts_key !== record.facts_key) return () => true
   const held = new Set(base.entries.map(({ key }) => key).filter(key => key.startsWith('listener/')))
-  return ({ port }) => !held.has(`listener/${port}`)
+  return ({ port }) => port !== adoption.status_port && !held.has(`listener/${port}`)
 }
 
 function localPolicy(ctx: ApplyContext, folder: string): LocalPolicy {
