@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { makeClient } from '@nxmesh/contract/client'
 import { loadConfig, startMaster } from '@nxmesh/master'
-import { findResource, listResources, parseData } from '@nxmesh/master/config/config-store'
+import { findResource, listResources, parseData, type ResourceRow } from '@nxmesh/master/config/config-store'
 import { openDatabase } from '@nxmesh/master/database/open-database'
 import { Hono } from 'hono'
 import pino from 'pino'
@@ -31,15 +31,14 @@ const db = await openDatabase(config.database_url, error => console.error(error)
 const bare = new Hono()
 bare.get('/:id', async context => {
   const row = await findResource(db.read, 'virtual_host', context.req.param('id'))
-  return row ? context.json({ data: { ...row, ...parseData(row.data_json) } }) : context.notFound()
+  return row ? context.json({ data: plain(row) }) : context.notFound()
 })
 bare.get('/', async context => {
   const { items, total } = await listResources(db.read, 'virtual_host', workspace_id, {
     limit: PAGE,
     offset: 0,
   })
-  const data = items.map(row => ({ ...row, ...parseData(row.data_json) }))
-  return context.json({ data, meta: { total } })
+  return context.json({ data: items.map(plain), meta: { total } })
 })
 const floor = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: bare.fetch })
 
@@ -53,6 +52,11 @@ async function end(): Promise<void> {
   await db.close()
   await master.stop()
   process.exit(0)
+}
+
+/** The same bytes as the API answers: a floor that writes more is none. */
+function plain({ id, workspace_id, version_number, created_at, updated_at, data_json }: ResourceRow) {
+  return { id, workspace_id, version_number, created_at, updated_at, ...parseData(data_json) }
 }
 
 async function fill() {
