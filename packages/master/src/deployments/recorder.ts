@@ -5,9 +5,9 @@ import type { Run, RunTarget } from './run.ts'
 import { putTargets, type TargetRow } from './target-store.ts'
 
 /**
- * Makes what runs in memory durable. What is marked while a transaction runs goes into the next one together: the first
- * report is written at once, 10,000 at the same time cost a few transactions. Rows are written as they stand, whole, in one
- * order, so writing them again does no harm.
+ * Makes what runs in memory durable. What is marked while a transaction runs, and for about as long again after it, goes into
+ * the next one together: the first report is written at once, 10,000 at the same time cost a few transactions. Whoever waits
+ * in `flushed` ends the gathering. Rows are written as they stand, whole, in one order, so writing them again does no harm.
  */
 export interface Recorder {
   run(run: Run): void
@@ -28,6 +28,8 @@ export interface RecorderDeps {
 }
 
 const RETRY_MS = 250
+/** Reports do not gather for longer: what a kill loses of them, agents say again when they return. */
+const GATHER_MAX_MS = 100
 
 interface Marks {
   readonly runs: Set<Run>
@@ -49,6 +51,7 @@ export function makeRecorder({ db, onError }: RecorderDeps): Recorder {
   let next = noMarks()
   let writing = false
   let stopped = false
+  let hurry = () => {}
 
   async function flushAll(): Promise<void> {
     if (writing) return
@@ -58,10 +61,27 @@ export function makeRecorder({ db, onError }: RecorderDeps): Recorder {
     while (!isEmpty(next)) {
       const marks = next
       next = noMarks()
+      const began_ms = performance.now()
       await flushOne(marks)
       for (const done of marks.waiting) done()
+      await gather(performance.now() - began_ms)
     }
     writing = false
+  }
+
+  /**
+   * A commit of SQLite holds the event loop until the disk has it. Were the next one begun at once, it would find the few
+   * reports that were read in between, and hundreds of agents would cost hundreds of commits.
+   */
+  function gather(commit_ms: number): Promise<void> | undefined {
+    if (next.waiting.length > 0 || stopped) return
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, Math.min(commit_ms, GATHER_MAX_MS))
+      hurry = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   async function flushOne(marks: Marks): Promise<void> {
@@ -96,11 +116,13 @@ export function makeRecorder({ db, onError }: RecorderDeps): Recorder {
     flushed() {
       return new Promise(resolve => {
         next.waiting.push(resolve)
+        hurry()
         void flushAll()
       })
     },
     stop() {
       stopped = true
+      hurry()
     },
   }
 }
