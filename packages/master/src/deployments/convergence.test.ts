@@ -120,7 +120,10 @@ class Storm {
     const { world } = this
     const { items } = await world.config.list(OWNER, 'virtual_host', world.workspace_id, ALL)
     const deployments = (await world.deployments.list(OWNER, world.workspace_id, ALL)).items
-    const held = new Set(deployments[0]?.carried.map(one => one.id))
+    // The newest deployment may bring an older release to someone who was away.
+    const newest = Math.max(...deployments.map(one => one.release_number))
+    const last = deployments.find(one => one.release_number === newest)
+    const held = new Set(last?.carried.map(one => one.id))
     const wanted = items as unknown as VirtualHost[]
     return world.agents.every(agent =>
       wanted.every(one => {
