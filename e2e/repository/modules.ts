@@ -55,7 +55,8 @@ export function everyImportIsDeclared(
 
 /** Where the runtime shows. Everything else is web standard or `node:`, so that the runtime can be changed. */
 export const BUN_FILES: Readonly<Record<string, string>> = {
-  'packages/agent/src/host/lock.ts': 'bun:sqlite, whose locks end with the process',
+  'packages/agent/src/host/kernel.ts': 'bun:ffi: flock and madvise',
+  'packages/agent/src/host/memory.ts': 'Bun.gc',
   'packages/agent/src/ids.ts': 'Bun.randomUUIDv7',
   'packages/master/src/access/passwords.ts': 'Bun.password',
   'packages/master/src/channel/agent-socket.ts': 'the type of a server’s WebSocket',

@@ -9,6 +9,7 @@ import { commit, drop, prepare } from './apply.ts'
 import { withApplyLock } from './apply-lock.ts'
 import { type ApplyContext, isUnderWay } from './context.ts'
 import { recover } from './recover.ts'
+import { makeRest } from './rest.ts'
 
 type Task =
   | { readonly type: 'prepare'; readonly message: MasterMessageOf<'prepare'>; readonly stop: AbortController }
@@ -61,6 +62,7 @@ export function makeApplier(ctx: ApplyContext, reports: LateReports): Applier {
       }
       running = null
     }
+    rest.soon()
   }
   const push = (task: Task) => {
     if (queue.length >= AGENT_LIMITS.orders_queued) {
@@ -75,6 +77,7 @@ export function makeApplier(ctx: ApplyContext, reports: LateReports): Applier {
       if (task?.type === 'prepare' && isStopped(task.message)) task.stop.abort(reason)
     }
   }
+  const rest = makeRest(ctx, () => running === null)
   push({ type: 'recover' })
   const watch = watchHold(ctx)
 
@@ -96,7 +99,10 @@ export function makeApplier(ctx: ApplyContext, reports: LateReports): Applier {
     liftHold: () => push({ type: 'lift_hold' }),
     position: () => positionOf(ctx.journal.read()),
     facts: async () => agentFacts(await ctx.facts.read()),
-    end: () => clearInterval(watch),
+    end() {
+      clearInterval(watch)
+      rest.end()
+    },
     idle: async () => {
       while (running !== null || queue.length > 0) await working
     },

@@ -1,26 +1,30 @@
-import { Database } from 'bun:sqlite'
+import { closeSync, openSync } from 'node:fs'
+import { PRIVATE_FILE_MODE } from './files.ts'
+import { lockFile } from './kernel.ts'
 
 export interface Lock {
   release(): void
 }
 
 /**
- * Takes a lock that the kernel ends with the process, however it ends. Node has no flock; SQLite's exclusive transaction on
- * a small file of its own takes the same kernel locks.
- * @returns null when another process holds it
+ * Takes a lock that the kernel ends with the process, however it ends. Children do not hold it: Node opens files so that
+ * they close at exec.
+ * @returns null when it is held, by another process or by this one
  */
 export function tryLock(path: string): Lock | null {
-  const file = new Database(path, { create: true })
+  const file = openSync(path, 'a', PRIVATE_FILE_MODE)
+  let held = false
   try {
-    file.run('PRAGMA busy_timeout = 0')
-    file.run('PRAGMA journal_mode = MEMORY')
-    file.run('BEGIN EXCLUSIVE')
-  } catch (error) {
-    file.close()
-    if (error instanceof Error && /locked|busy/i.test(error.message)) return null
-    throw error
+    held = lockFile(file)
+  } finally {
+    if (!held) closeSync(file)
   }
-  return { release: () => file.close() }
+  let released = false
+  const release = () => {
+    if (!released) closeSync(file)
+    released = true
+  }
+  return held ? { release } : null
 }
 
 const RETRY_MS = 20
