@@ -4,6 +4,7 @@ import type { ServerIdentity } from './certificates/authority.ts'
 import type { Address } from './config.ts'
 import type { Connection } from './http/connection.ts'
 import type { HttpApp } from './http/make-http-app.ts'
+import { pathWithQuery } from './http/request-path.ts'
 import { MASTER_LIMITS } from './limits.ts'
 
 /** The agents' door: what the listener needs of the channel. */
@@ -54,7 +55,8 @@ export function listenTls<Data>(
       tls: { cert: identity.chain_pem, key: identity.key_pem, ...TLS_1_3 },
       websocket: channel.websocket,
       fetch: async (request, server) => {
-        if (pathOf(request.url) === CHANNEL_PATH) return await channel.upgrade(request, server)
+        if (pathWithQuery(request.url).split('?', 1)[0] === CHANNEL_PATH)
+          return await channel.upgrade(request, server)
         return await app.fetch(request, connectionOf(request, server, true))
       },
     })
@@ -91,12 +93,6 @@ const shared = (address: Address) => ({
   // The application refuses a body over the limit with an answer; this bound is for what does not even begin to be one.
   maxRequestBodySize: 2 * LIMITS.body_bytes,
 })
-
-function pathOf(url: string): string {
-  const start = url.indexOf('/', url.indexOf('://') + 3)
-  const end = url.indexOf('?', start)
-  return end < 0 ? url.slice(start) : url.slice(start, end)
-}
 
 const POLL_MS = 5
 

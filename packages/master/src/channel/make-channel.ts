@@ -4,6 +4,7 @@ import { CLOSE_CODES, REFUSAL_HEADERS } from '@nxmesh/contract/channel/signing'
 import type { Server, WebSocketHandler } from 'bun'
 import type { Logger } from 'pino'
 import type { AuditLog } from '../audit/audit.ts'
+import { pathWithQuery } from '../http/request-path.ts'
 import { type Admission, makeAdmission } from './admission.ts'
 import type { AgentKeys } from './agent-keys.ts'
 import { AgentSocket, type ConnectionData } from './agent-socket.ts'
@@ -71,9 +72,8 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
   }
 
   const admit = async (request: Request, server: Server<ConnectionData>) => {
-    const url = new URL(request.url)
     const ip_address = server.requestIP(request)?.address ?? null
-    const claim = readClaim(request.headers, url.pathname + url.search)
+    const claim = readClaim(request.headers, pathWithQuery(request.url))
     if (!claim) return refuse('malformed', null, null, ip_address)
     const verdict = await authenticate(claim, { keys: deps.keys, nonces, now: deps.now })
     if (!verdict.ok) return refuse(verdict.reason, claim, verdict.workspace_id, ip_address)

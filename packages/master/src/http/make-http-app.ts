@@ -19,6 +19,7 @@ import type { Connection } from './connection.ts'
 import { makeIdempotency } from './idempotency.ts'
 import { methodsOf } from './methods.ts'
 import { makeRateLimiter, type RateRules } from './rate-limiter.ts'
+import { pathWithQuery, routePath } from './request-path.ts'
 import type { Routes } from './routing.ts'
 
 export interface HttpDeps {
@@ -47,7 +48,7 @@ type Work = (incoming: Incoming) => Promise<Answer>
 
 /** The REST API: the endpoint table bound to the routes of the areas, and the health endpoints. */
 export function makeHttpApp(deps: HttpDeps): HttpApp {
-  const app = new Hono<Env>()
+  const app = new Hono<Env>({ getPath: routePath })
   const idempotency = makeIdempotency(deps)
   const limiter = makeRateLimiter(deps.now, deps.rates)
   const answered = (work: Work) => (c: Context<Env>) => answer(deps, c, work)
@@ -80,7 +81,7 @@ async function answer(deps: HttpDeps, c: Context<Env>, work: Work): Promise<Resp
       throw new ApiError('MALFORMED_REQUEST', `The URL is longer than ${LIMITS.url_bytes} bytes`)
     const incoming = {
       request,
-      url: pathOf(request.url),
+      url: pathWithQuery(request.url),
       params: c.req.param(),
       connection: c.env,
       request_id,
@@ -89,12 +90,6 @@ async function answer(deps: HttpDeps, c: Context<Env>, work: Work): Promise<Resp
   } catch (error) {
     return toResponse(errorAnswer(error, request_id, deps.log), request_id, c.env.tls)
   }
-}
-
-/** Path with query, as it was sent. */
-function pathOf(url: string): string {
-  const start = url.indexOf('/', url.indexOf('://') + 3)
-  return start < 0 ? '/' : url.slice(start)
 }
 
 const honoPath = (path: string) => path.replace(/\{(\w+)\}/g, ':$1')

@@ -32,6 +32,8 @@ export interface TestApp {
   /** Requests that asked for the idle timeout to be lifted. */
   held: number
   fetch(path: string, init?: RequestInit, connection?: Partial<Connection>): Promise<Response>
+  /** A request as a listener gives it. */
+  raw(request: Request): Promise<Response>
   client(token?: string, connection?: Partial<Connection>): Client
   /** A client of the owner, made by the set-up. */
   owner(): Promise<{ client: Client; token: string }>
@@ -86,6 +88,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
       }
       return http.fetch(request, { ip_address: '192.0.2.1', tls: true, hold, ...connection })
     },
+    raw: request => http.fetch(request, { ip_address: '192.0.2.1', tls: false, hold: () => undefined }),
     client: (token, connection) =>
       makeClient({
         base_url: ORIGIN,

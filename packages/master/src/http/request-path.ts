@@ -1,0 +1,17 @@
+import { getPath } from 'hono/utils/url'
+
+/**
+ * Path with query, as it was sent. Without a Host that a URL could hold (HTTP/1.0, an empty one) the listener gives the path
+ * alone in place of a URL; it must not be cut as if a host stood before it.
+ */
+export function pathWithQuery(url: string): string {
+  if (url.startsWith('/')) return url
+  const start = url.indexOf('/', url.indexOf('://') + 3)
+  return start < 0 ? '/' : url.slice(start)
+}
+
+/** What routes are matched against. */
+export function routePath(request: Request): string {
+  const { url } = request
+  return url.startsWith('/') ? getPath(new Request(`http://unknown${url}`)) : getPath(request)
+}
