@@ -53,7 +53,10 @@ export function makeEngine(deps: EngineDeps, times: DeliveryTimes, waiters: Wait
 
 /** Reads where the agents are; nothing is sent. */
 export async function loadEngine(engine: Engine): Promise<void> {
-  const { read } = engine.deps.db
+  const { db } = engine.deps
+  // A killed master's last commit may still be under way at PostgreSQL: behind it in the line, all that is read later has it.
+  await db.write(async () => {})
+  const { read } = db
   engine.positions.load(await allPositions(read))
   for (const agent_id of await agentsLeftOpen(read)) engine.left_open.add(agent_id)
 }
