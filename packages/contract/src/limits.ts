@@ -2,6 +2,8 @@
 export const LIMITS = {
   // Requests
   body_bytes: 1_048_576,
+  /** Of endpoints that take no credentials: what strangers can make the master hold. */
+  public_body_bytes: 16_384,
   json_depth: 32,
   url_bytes: 8_192,
   page_default: 20,

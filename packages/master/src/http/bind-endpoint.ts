@@ -1,4 +1,11 @@
-import { ApiError, type Endpoint, type Permission, type Principal, validationError } from '@nxmesh/contract'
+import {
+  ApiError,
+  type Endpoint,
+  LIMITS,
+  type Permission,
+  type Principal,
+  validationError,
+} from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Authenticator, Origin } from '../access/authenticator.ts'
@@ -43,6 +50,7 @@ const NO_BYTES = new Uint8Array(0)
 export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps) {
   const parse = parserOf(row)
   const changes = row.method !== 'GET'
+  const max_bytes = typeof row.access === 'string' ? LIMITS.body_bytes : LIMITS.public_body_bytes
   const idempotent = row.method === 'POST' && typeof row.access === 'string'
 
   return async (incoming: Incoming): Promise<Answer> => {
@@ -50,7 +58,7 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
     if (changes) refuseForeignOrigin(request.headers)
     const caller = await admit(row, incoming, deps)
     const if_match = changes ? parseIfMatch(request.headers.get('if-match'), row.etag === true) : null
-    const bytes = changes ? await readBody(request) : NO_BYTES
+    const bytes = changes ? await readBody(request, max_bytes) : NO_BYTES
     const { params, query, body } = parse(incoming, bytes)
     if (waits(query)) connection.hold()
     const work = async () => answerOf(row, await route({ caller, params, query, body, if_match, url }))

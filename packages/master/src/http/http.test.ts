@@ -65,6 +65,16 @@ describe('a request that cannot be read', () => {
     expect(await refusal(post('/organizations', stream))).toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
   })
 
+  test('a large body from someone who has shown no credentials', async () => {
+    const large = JSON.stringify({ email: 'a@example.com', password: 'x'.repeat(LIMITS.public_body_bytes) })
+    for (const path of ['/auth/login', '/setup', '/agents/register'])
+      expect(await refusal(post(path, large))).toMatchObject({ status: 413, code: 'PAYLOAD_TOO_LARGE' })
+    const unbounded = new ReadableStream({
+      pull: controller => controller.enqueue(new TextEncoder().encode(' '.repeat(4_096))),
+    })
+    expect(await refusal(post('/auth/login', unbounded))).toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
+  })
+
   test('JSON that is sent as something else, or compressed', async () => {
     const body = '{"name":"a","slug":"a"}'
     for (const type of [

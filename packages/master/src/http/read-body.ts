@@ -1,18 +1,18 @@
-import { ApiError, LIMITS } from '@nxmesh/contract'
+import { ApiError } from '@nxmesh/contract'
 import { parseStrictJson } from './strict-json.ts'
 
 const NOTHING = new Uint8Array(0)
 
 /**
- * Reads a request's body into memory, at most `LIMITS.body_bytes` (PAYLOAD_TOO_LARGE): refused by its declared length before a
+ * Reads a request's body into memory, at most `max_bytes` (PAYLOAD_TOO_LARGE): refused by its declared length before a
  * byte is read, or while it arrives. A body that is not declared as plain `application/json` is UNSUPPORTED_MEDIA_TYPE.
  */
-export async function readBody(request: Request): Promise<Uint8Array> {
+export async function readBody(request: Request, max_bytes: number): Promise<Uint8Array> {
   if (request.body === null) return NOTHING
   const declared = request.headers.get('content-length')
-  if (declared !== null && Number(declared) > LIMITS.body_bytes) throw tooLarge()
-  const bytes = declared === null ? await collect(request.body) : await readWhole(request)
-  if (bytes.byteLength > LIMITS.body_bytes) throw tooLarge()
+  if (declared !== null && Number(declared) > max_bytes) throw tooLarge(max_bytes)
+  const bytes = declared === null ? await collect(request.body, max_bytes) : await readWhole(request)
+  if (bytes.byteLength > max_bytes) throw tooLarge(max_bytes)
   if (bytes.byteLength > 0) requireJson(request.headers)
   return bytes
 }
@@ -37,12 +37,12 @@ async function readWhole(request: Request): Promise<Uint8Array> {
   }
 }
 
-async function collect(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+async function collect(body: ReadableStream<Uint8Array>, max_bytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of body) {
     size += chunk.byteLength
-    if (size > LIMITS.body_bytes) throw tooLarge()
+    if (size > max_bytes) throw tooLarge(max_bytes)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks, size)
@@ -60,4 +60,5 @@ function requireJson(headers: Headers): void {
     throw new ApiError('UNSUPPORTED_MEDIA_TYPE', 'A compressed body is not accepted')
 }
 
-const tooLarge = () => new ApiError('PAYLOAD_TOO_LARGE', `The body is larger than ${LIMITS.body_bytes} bytes`)
+const tooLarge = (max_bytes: number) =>
+  new ApiError('PAYLOAD_TOO_LARGE', `The body is larger than ${max_bytes} bytes`)
