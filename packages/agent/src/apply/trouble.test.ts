@@ -79,6 +79,8 @@ const bundleOf = ({ port }: PrivateNginx, header: string) =>
   makeBundle([...frame(port), site(1, port, header)])
 const folders = ({ nginx }: Scene) =>
   readdirSync(join(nginx.folder, 'conf.d')).filter(name => /^\d{14}/.test(name))
+const statusText = ({ nginx }: Scene) =>
+  readFileSync(join(nginx.folder, 'conf.d/current/status/status.conf'), 'utf8')
 const served = async ({ nginx }: Scene) =>
   (
     await fetch(`http://127.0.0.1:${nginx.port}/`, {
@@ -154,6 +156,15 @@ function bystander(): string {
   undo.push(() => child.kill('SIGKILL'))
   return `${child.pid}\n`
 }
+
+test('a site on the port by which serving is proved is rejected before anything is touched', async () => {
+  const scene = await setScene()
+  const port = Number(/listen 127\.0\.0\.1:(\d+);/.exec(statusText(scene))?.[1])
+  const bundle = makeBundle([...frame(scene.nginx.port), { kind: 'listener', port }, site(1, port, 'two')])
+  const answer = await scene.agent.prepare(2, bundle)
+  expect(answer).toMatchObject({ type: 'rejected', error: { resource: { kind: 'virtual_host' } } })
+  expect(await served(scene)).toBe('one')
+})
 
 describe('the agent finds the master process of nginx', () => {
   for (const [what, text] of [

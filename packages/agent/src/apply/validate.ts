@@ -3,6 +3,7 @@ import { checkAllowed, defaultPolicy, type LocalPolicy } from '@nxmesh/nginx/che
 import type { RenderedFile } from '@nxmesh/nginx/objects'
 import type { NginxMessage } from '@nxmesh/nginx/output'
 import { type Directive, parseConfig, walk } from '@nxmesh/nginx/parser'
+import { STATUS_PATH } from '@nxmesh/nginx/render/layout'
 import { faultPoint } from '../faults.ts'
 import type { ProcessId } from '../host/processes.ts'
 import { AGENT_LIMITS } from '../limits.ts'
@@ -26,6 +27,7 @@ export async function validate(
   faultPoint('validate')
   const policy = localPolicy(ctx, rendered.path)
   const wanted = rendered.written.flatMap(file => judge(file, policy))
+  refuseStatusPort(ctx, rendered, wanted)
   const timeout_ms = Math.min(deadline - performance.now(), AGENT_LIMITS.nginx_test_max_ms)
   if (timeout_ms <= 0) throw new Unable('no time is left for nginx -t')
   const test = testFolder(ctx.installation, rendered.path, timeout_ms, cancel)
@@ -38,6 +40,22 @@ export async function validate(
     throw new Rejection({ message: conflict.message, file, line, resource: resourceOf(rendered, file) })
   }
 }
+
+/** Another server there would answer in place of the one that proves which deployment is served. */
+function refuseStatusPort(ctx: ApplyContext, rendered: Rendered, wanted: readonly WantedAddress[]): void {
+  const { status_port } = ctx.adoption
+  const taken = wanted.filter(one => one.port === status_port && one.file !== STATUS_PATH)
+  // The site that wants the port, rather than the port's listener, is what a person made.
+  const [first] = taken.map(one => ({ ...one, resource: resourceOf(rendered, one.file) })).sort(sitesFirst)
+  if (first === undefined) return
+  const { file, line, resource } = first
+  const message = `port ${status_port} is where NxMesh itself asks this nginx what it serves; choose another`
+  throw new Rejection({ message, file, line, resource })
+}
+
+type Placed = { readonly resource: { readonly kind: string } | null }
+const sitesFirst = (a: Placed, b: Placed) =>
+  Number(b.resource?.kind === 'virtual_host') - Number(a.resource?.kind === 'virtual_host')
 
 /** What is served already listens there: looking at every socket of the host would cost more than an edit may. */
 function isNew({ base, adoption }: ApplyContext, { record }: Rendered): (wanted: WantedAddress) => boolean {
