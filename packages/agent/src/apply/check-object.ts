@@ -1,3 +1,4 @@
+import { LIMITS } from '@nxmesh/contract/limits'
 import type { BundleObject } from '@nxmesh/nginx/objects'
 
 /** An object that is not what the render model says. */
@@ -9,6 +10,8 @@ type Check = (value: unknown, path: string) => void
 
 const TEXT_MAX_CHARS = 8_000
 const LIST_MAX = 1_000
+/** A host name with `*.` before it. */
+const LONGEST_NAME_MAX_CHARS = LIMITS.host_name_chars + 2
 
 const fail = (path: string, wanted: string): never => {
   throw new ObjectError(`${path || 'the object'} must be ${wanted}`)
@@ -23,6 +26,13 @@ const flag: Check = (value, path) => {
 const whole: Check = (value, path) => {
   if (!Number.isSafeInteger(value) || (value as number) < 0) fail(path, 'a whole number')
 }
+/** A whole number that the contract could have let pass: nginx allocates for some of them before it has any use for it. */
+const upTo =
+  (max: number): Check =>
+  (value, path) => {
+    whole(value, path)
+    if ((value as number) > max) fail(path, `at most ${max}`)
+  }
 const nullable =
   (check: Check): Check =>
   (value, path) => {
@@ -73,10 +83,17 @@ const upstream = shape({
   name: text,
   algorithm: oneOf('round_robin', 'weighted_round_robin', 'least_connections', 'ip_hash'),
   servers: list(
-    shape({ address: text, weight: whole, backup: flag, down: flag, max_fails: whole, fail_timeout: whole }),
+    shape({
+      address: text,
+      weight: upTo(LIMITS.weight_max),
+      backup: flag,
+      down: flag,
+      max_fails: upTo(LIMITS.max_fails_max),
+      fail_timeout: upTo(LIMITS.fail_timeout_max_s),
+    }),
   ),
-  keepalive_connections: nullable(whole),
-  keepalive_timeout: nullable(whole),
+  keepalive_connections: nullable(upTo(LIMITS.keepalive_connections_max)),
+  keepalive_timeout: nullable(upTo(LIMITS.keepalive_timeout_max_s)),
 })
 
 const target = variant('type', {
@@ -101,7 +118,11 @@ const object = variant('kind', {
   upstream,
   virtual_host: virtualHost,
   listener: shape({ kind: text, port: whole }),
-  http: shape({ kind: text, longest_server_name: whole, server_name_count: whole }),
+  http: shape({
+    kind: text,
+    longest_server_name: upTo(LONGEST_NAME_MAX_CHARS),
+    server_name_count: upTo(LIMITS.resources_per_kind * LIMITS.server_names),
+  }),
 })
 
 /**
