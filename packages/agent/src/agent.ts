@@ -58,6 +58,7 @@ async function open(options: AgentOptions, lock: Lock): Promise<Agent> {
       await orders.idle()
       orders.end()
       context.staging.end()
+      context.objects.close()
       lock.release()
     },
   }

@@ -20,6 +20,7 @@ export const AGENT_LIMITS = {
   poll_eager_ms: 3_000,
   poll_patient_ms: 20,
   record_bytes: 32 * 1024 * 1024,
+  object_cache_bytes: 1024 * 1024 * 1024,
   need_rounds: 3,
   /** Objects that are asked for are asked for again after this long without any. */
   need_quiet_ms: 1_000,

@@ -1,5 +1,7 @@
+import { randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
+import { readText } from './files.ts'
 import { allPids, readProcess, socketInodes } from './processes.ts'
 
 /** A listening TCP socket of this host. `address` is `*` or `[::]` for every address, else the address itself. */
@@ -9,6 +11,7 @@ export interface ListeningSocket {
   readonly inode: string
 }
 
+const LENT_PORTS_PATH = '/proc/sys/net/ipv4/ip_local_port_range'
 const TCP_LISTEN = '0A'
 
 /** What listens, of IPv4 and IPv6, in this network namespace. Authority: proc_net_tcp(5). */
@@ -67,6 +70,24 @@ export function freeLoopbackPort(): Promise<number> {
       server.close(() => resolve(port))
     })
   })
+}
+
+// Below what kernels lend by default (32768 on Linux), and below Kubernetes' node ports.
+const LASTING_PORTS = { first: 20_000, last: 29_999 }
+const LASTING_TRIES = 100
+
+/**
+ * A free loopback port that can be bound again after any restart: not one of those which the kernel lends to outgoing
+ * connections, since such a connection may hold it at the very moment when a server wants it back.
+ */
+export async function lastingLoopbackPort(): Promise<number> {
+  const [low = 0, high = 0] = (readText(LENT_PORTS_PATH) ?? '').trim().split(/\s+/).map(Number)
+  for (let i = 0; i < LASTING_TRIES; i++) {
+    const port = randomInt(LASTING_PORTS.first, LASTING_PORTS.last + 1)
+    if (port >= low && port <= high) continue
+    if (await canBind('127.0.0.1', port)) return port
+  }
+  return await freeLoopbackPort()
 }
 
 /** Whether an address could be bound just now; lets it go at once. */

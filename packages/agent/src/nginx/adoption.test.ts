@@ -63,6 +63,14 @@ const conf = (nginx: PrivateNginx) => readFileSync(nginx.conf_path, 'utf8')
 const backups = (nginx: PrivateNginx) =>
   readdirSync(nginx.folder).filter(name => name.includes('before-nxmesh'))
 
+/** Whether the kernel gives this port to connections that ask for no port of their own. */
+function isLentOut(port: number): boolean {
+  const [low = 0, high = 0] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8')
+    .split(/\s+/)
+    .map(Number)
+  return port >= low && port <= high
+}
+
 describe('taking over a running nginx', () => {
   test('keeps its sites, comments and settings, backs the file up, and adds what NxMesh needs', async () => {
     const nginx = await operatorsNginx(ownSite)
@@ -79,6 +87,8 @@ describe('taking over a running nginx', () => {
     expect(adoption.carried.http_directives).toContain('gzip')
     expect(readlinkSync(join(nginx.folder, 'conf.d/current'))).toMatch(/^\d{14}$/)
     expect((await readMarker(adoption.status_port))?.deployment_id).toBe('none')
+    // A connection that some program makes may never hold it while nginx is down: nginx would not start again.
+    expect(isLentOut(adoption.status_port)).toBe(false)
   })
 
   test('a second time changes nothing and keeps the status port', async () => {

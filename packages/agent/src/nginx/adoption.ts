@@ -22,7 +22,7 @@ import {
 } from '../host/files.ts'
 import { expandPattern } from '../host/glob.ts'
 import { sendSignal } from '../host/processes.ts'
-import { freeLoopbackPort } from '../host/sockets.ts'
+import { lastingLoopbackPort } from '../host/sockets.ts'
 import { AGENT_LIMITS } from '../limits.ts'
 import type { Log } from '../log.ts'
 import { pollUntil } from '../poll.ts'
@@ -102,7 +102,7 @@ async function makePlan({ installation }: AdoptionDeps, known: AdoptionRecord | 
     conf_d_path: realPath(conf_d_path) ?? conf_d_path,
     error_log_path:
       settings.error_log_path ?? configuredErrorLog(installation) ?? usableErrorLog(build.error_log_path),
-    status_port: wanted_port ?? (await freeLoopbackPort()),
+    status_port: wanted_port ?? (await lastingLoopbackPort()),
   }
 }
 

@@ -8,6 +8,7 @@ export interface StatePaths {
   readonly adoption: string
   readonly journal: string
   readonly records: string
+  /** A file: see objects.ts. */
   readonly objects: string
   /** Held for life by the one `run` of this folder. */
   readonly agent_lock: string
@@ -22,7 +23,7 @@ export function statePaths(state_dir: string): StatePaths {
     adoption: join(state_dir, 'adoption.json'),
     journal: join(state_dir, 'journal.json'),
     records: join(state_dir, 'records'),
-    objects: join(state_dir, 'objects'),
+    objects: join(state_dir, 'objects.pack'),
     agent_lock: join(state_dir, 'agent.lock'),
     apply_lock: join(state_dir, 'apply.lock'),
   }
@@ -30,5 +31,5 @@ export function statePaths(state_dir: string): StatePaths {
 
 /** Makes the folders that are missing. */
 export function makeStateFolders(paths: StatePaths): void {
-  for (const folder of [paths.root, paths.records, paths.objects]) makeFolder(folder, PRIVATE_FOLDER_MODE)
+  for (const folder of [paths.root, paths.records]) makeFolder(folder, PRIVATE_FOLDER_MODE)
 }

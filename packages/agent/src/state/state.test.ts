@@ -2,11 +2,9 @@ import { afterAll, describe, expect, test } from 'bun:test'
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { sha256Hex } from '../host/files.ts'
 import { tryLock } from '../host/lock.ts'
 import { readIdentity, writeIdentity } from './identity.ts'
 import { openJournal } from './journal.ts'
-import { openObjectCache } from './objects.ts'
 import { makeStateFolders, statePaths } from './paths.ts'
 import { bundleHash, readRecord, writeRecord } from './records.ts'
 
@@ -65,20 +63,6 @@ describe('the state folder', () => {
     expect(again).not.toBeNull()
     again?.release()
   })
-})
-
-test('an object is kept only under its own hash, and a damaged one is as good as none', () => {
-  const paths = freshPaths()
-  const cache = openObjectCache(paths)
-  const hash = sha256Hex('{}')
-  expect(cache.put(hash, '{"other":1}')).toBe(false)
-  expect(cache.put('../../etc/passwd', '{}')).toBe(false)
-  expect(cache.put(hash, '{}')).toBe(true)
-  expect(cache.get(hash)).toBe('{}')
-  writeFileSync(join(paths.objects, hash.slice(0, 2), hash), '{"tampered":1}')
-  expect(cache.get(hash)).toBeNull()
-  cache.sweep(new Set())
-  expect(readdirSync(join(paths.objects, hash.slice(0, 2)))).toEqual([])
 })
 
 test('a damaged record of a deployment folder is as good as none', () => {
