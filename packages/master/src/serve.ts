@@ -4,7 +4,7 @@ import type { ServerIdentity } from './certificates/authority.ts'
 import type { Address } from './config.ts'
 import type { Connection } from './http/connection.ts'
 import type { HttpApp } from './http/make-http-app.ts'
-import { pathWithQuery } from './http/request-path.ts'
+import { pathOnly, pathWithQuery } from './http/request-path.ts'
 import { MASTER_LIMITS } from './limits.ts'
 
 /** The agents' door: what the listener needs of the channel. */
@@ -55,9 +55,9 @@ export function listenTls<Data>(
       tls: { cert: identity.chain_pem, key: identity.key_pem, ...TLS_1_3 },
       websocket: channel.websocket,
       fetch: async (request, server) => {
-        if (pathWithQuery(request.url).split('?', 1)[0] === CHANNEL_PATH)
+        if (pathOnly(pathWithQuery(request.url)) === CHANNEL_PATH)
           return await channel.upgrade(request, server)
-        return await app.fetch(request, connectionOf(request, server, true))
+        return await app.fetch(request, new ServedConnection(request, server, true))
       },
     })
   return opened(address, open)
@@ -68,21 +68,29 @@ export function listenPlain(address: Address, app: HttpApp): Listener {
   const open = () =>
     Bun.serve({
       ...shared(address),
-      fetch: async (request, server) => {
-        return await app.fetch(request, connectionOf(request, server, false))
-      },
+      fetch: (request, server) => app.fetch(request, new ServedConnection(request, server, false)),
     })
   return opened(address, open)
 }
 
-/** Asking for the peer's address costs as much as a small request: it waits until someone wants to know. */
-function connectionOf<Data>(request: Request, server: Server<Data>, tls: boolean): Connection {
-  return {
-    get ip_address() {
-      return server.requestIP(request)?.address ?? null
-    },
-    tls,
-    hold: () => server.timeout(request, 0),
+/** A class, because one is made for every request and an object with a getter of its own costs more than a small answer. */
+class ServedConnection<Data> implements Connection {
+  readonly tls: boolean
+  readonly #request: Request
+  readonly #server: Server<Data>
+
+  constructor(request: Request, server: Server<Data>, tls: boolean) {
+    this.tls = tls
+    this.#request = request
+    this.#server = server
+  }
+
+  get ip_address(): string | null {
+    return this.#server.requestIP(this.#request)?.address ?? null
+  }
+
+  hold(): void {
+    this.#server.timeout(this.#request, 0)
   }
 }
 

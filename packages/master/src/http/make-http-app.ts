@@ -8,7 +8,6 @@ import {
   openApiDocument,
   READY_PATH,
 } from '@nxmesh/contract'
-import { type Context, Hono } from 'hono'
 import type { Logger } from 'pino'
 import type { Authenticator } from '../access/authenticator.ts'
 import type { Database } from '../database/database.ts'
@@ -17,9 +16,9 @@ import { type Answer, errorAnswer, toResponse } from './answer.ts'
 import { bindEndpoint, type Incoming } from './bind-endpoint.ts'
 import type { Connection } from './connection.ts'
 import { makeIdempotency } from './idempotency.ts'
-import { methodsOf } from './methods.ts'
 import { makeRateLimiter, type RateRules } from './rate-limiter.ts'
-import { pathWithQuery, routePath } from './request-path.ts'
+import { pathOnly, pathWithQuery } from './request-path.ts'
+import { RouteTable } from './route-table.ts'
 import type { Routes } from './routing.ts'
 
 export interface HttpDeps {
@@ -43,56 +42,59 @@ export interface HttpApp {
   fetch(request: Request, connection: Connection): Promise<Response>
 }
 
-type Env = { Bindings: Connection }
 type Work = (incoming: Incoming) => Promise<Answer>
 
 /** The REST API: the endpoint table bound to the routes of the areas, and the health endpoints. */
 export function makeHttpApp(deps: HttpDeps): HttpApp {
-  const app = new Hono<Env>({ getPath: routePath })
-  const idempotency = makeIdempotency(deps)
-  const limiter = makeRateLimiter(deps.now, deps.rates)
-  const answered = (work: Work) => (c: Context<Env>) => answer(deps, c, work)
-
-  for (const [id, row] of Object.entries(ENDPOINTS)) {
-    const work = bindEndpoint(row, deps.routes[id as keyof Routes] as never, {
-      ...deps,
-      idempotency,
-      limiter,
-    })
-    app.on(row.method, honoPath(BASE_PATH + row.path), answered(work))
-  }
-  app.get(OPENAPI_PATH, answered(documentWork(deps.version)))
-  app.get(
-    HEALTH_PATH,
-    answered(async () => json(200, { status: 'ok' })),
-  )
-  app.get(READY_PATH, answered(readyWork(deps.ready)))
-  app.notFound(answered(refuseUnknown(deps.log)))
+  const table = tableOf(deps)
   return {
-    fetch: (request, connection) => Promise.resolve(app.fetch(request, connection)),
+    async fetch(request, connection) {
+      const request_id = deps.newId()
+      const answer = await answerTo(table, { request, connection, request_id }, deps.log)
+      const response = toResponse(answer, request_id, connection.tls)
+      // RFC 9110 section 9.3.2: the head of the answer that GET gets.
+      return request.method === 'HEAD' ? new Response(null, response) : response
+    },
   }
 }
 
-async function answer(deps: HttpDeps, c: Context<Env>, work: Work): Promise<Response> {
-  const request_id = deps.newId()
-  const request = c.req.raw
+function tableOf(deps: HttpDeps): RouteTable<Work> {
+  const table = new RouteTable<Work>()
+  const bound = {
+    ...deps,
+    idempotency: makeIdempotency(deps),
+    limiter: makeRateLimiter(deps.now, deps.rates),
+  }
+  for (const [id, row] of Object.entries(ENDPOINTS))
+    table.add(
+      row.method,
+      BASE_PATH + row.path,
+      bindEndpoint(row, deps.routes[id as keyof Routes] as never, bound),
+    )
+  table.add('GET', OPENAPI_PATH, documentWork(deps.version))
+  table.add('GET', HEALTH_PATH, async () => json(200, { status: 'ok' }))
+  table.add('GET', READY_PATH, readyWork(deps.ready))
+  return table
+}
+
+type Asked = Pick<Incoming, 'request' | 'connection' | 'request_id'>
+
+/** Never throws: what goes wrong is an answer as well. */
+async function answerTo(table: RouteTable<Work>, asked: Asked, log: Logger): Promise<Answer> {
+  const { method, url: sent } = asked.request
   try {
-    if (request.url.length > LIMITS.url_bytes)
+    if (sent.length > LIMITS.url_bytes)
       throw new ApiError('MALFORMED_REQUEST', `The URL is longer than ${LIMITS.url_bytes} bytes`)
-    const incoming = {
-      request,
-      url: pathWithQuery(request.url),
-      params: c.req.param(),
-      connection: c.env,
-      request_id,
-    }
-    return toResponse(await work(incoming), request_id, c.env.tls)
+    const url = pathWithQuery(sent)
+    const found = table.find(pathOnly(url))
+    if (!found) throw new ApiError('NOT_FOUND', 'There is no such path')
+    const work = found.by_method.get(method === 'HEAD' ? 'GET' : method)
+    if (!work) return refuseMethod(method, found.by_method.keys(), asked.request_id, log)
+    return await work({ ...asked, url, params: found.params })
   } catch (error) {
-    return toResponse(errorAnswer(error, request_id, deps.log), request_id, c.env.tls)
+    return errorAnswer(error, asked.request_id, log)
   }
 }
-
-const honoPath = (path: string) => path.replace(/\{(\w+)\}/g, ':$1')
 
 const json = (status: number, value: unknown): Answer => ({
   status,
@@ -116,15 +118,12 @@ function readyWork(ready: () => Promise<boolean>): Work {
   }
 }
 
-function refuseUnknown(log: Logger): Work {
-  return async ({ request, url, request_id }) => {
-    const [path = ''] = url.split('?', 1)
-    const methods = methodsOf(path)
-    if (methods.length === 0) throw new ApiError('NOT_FOUND', 'There is no such path')
-    const allow = methods.join(', ')
-    const message = `This path takes ${allow}, not ${request.method.slice(0, 20)}`
-    const refusal = errorAnswer(new ApiError('METHOD_NOT_ALLOWED', message), request_id, log)
-    // RFC 9110 section 15.5.6: a 405 names the methods.
-    return { ...refusal, headers: { ...refusal.headers, allow } }
-  }
+function refuseMethod(method: string, taken: Iterable<string>, request_id: string, log: Logger): Answer {
+  const methods = new Set(taken)
+  if (methods.has('GET')) methods.add('HEAD')
+  const allow = [...methods].sort().join(', ')
+  const message = `This path takes ${allow}, not ${method.slice(0, 20)}`
+  const refusal = errorAnswer(new ApiError('METHOD_NOT_ALLOWED', message), request_id, log)
+  // RFC 9110 section 15.5.6: a 405 names the methods.
+  return { ...refusal, headers: { ...refusal.headers, allow } }
 }

@@ -1,5 +1,3 @@
-import { getPath } from 'hono/utils/url'
-
 /**
  * Path with query, as it was sent. Without a Host that a URL could hold (HTTP/1.0, an empty one) the listener gives the path
  * alone in place of a URL; it must not be cut as if a host stood before it.
@@ -10,8 +8,8 @@ export function pathWithQuery(url: string): string {
   return start < 0 ? '/' : url.slice(start)
 }
 
-/** What routes are matched against. */
-export function routePath(request: Request): string {
-  const { url } = request
-  return url.startsWith('/') ? getPath(new Request(`http://unknown${url}`)) : getPath(request)
+/** Of a path with query, what routes are found by. */
+export function pathOnly(url: string): string {
+  const end = url.indexOf('?')
+  return end < 0 ? url : url.slice(0, end)
 }
