@@ -6,6 +6,7 @@ import { renewOrder } from './orders.ts'
 import { type Bundle, plan } from './planner.ts'
 import { isOnHold } from './positions.ts'
 import { retryAgent } from './queue.ts'
+import { refusedBefore } from './refusals.ts'
 import { type Run, type Trigger, targetsIn } from './run.ts'
 import { deploy } from './runner.ts'
 import { resolveLeftOpen } from './target-store.ts'
@@ -85,8 +86,8 @@ function whoLacks(
       settleInPlace(engine, decided, agent.id, bundle)
       return false
     }
-    const refusedBefore = position.last_error !== null && position.desired_bundle_hash === bundle.hash
-    return trigger !== 'agent_returned' || !refusedBefore || (lane.troubles.get(agent.id) ?? 0) > 0
+    if (trigger !== 'agent_returned' || !refusedBefore(lane, position, bundle.hash)) return true
+    return (lane.refusals.get(agent.id)?.allowed ?? false) || (lane.troubles.get(agent.id) ?? 0) > 0
   })
 }
 

@@ -6,6 +6,7 @@ import type { Tenancy } from '../tenancy/tenancy.ts'
 import type { BundleCache } from './delivery.ts'
 import type { Positions } from './positions.ts'
 import type { Recorder } from './recorder.ts'
+import type { Refusal } from './refusals.ts'
 import type { Run, Trigger } from './run.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -75,6 +76,8 @@ export interface Lane {
   readonly later: Set<string>
   /** How often an agent could not take what it should have, in a row. */
   readonly troubles: Map<string, number>
+  /** By agent: what it refused though it was decided. */
+  readonly refusals: Map<string, Refusal>
   finished: number
 }
 

@@ -17,6 +17,7 @@ export const newLane = (workspace_id: string): Lane => ({
   catch_ups: new Map(),
   later: new Set(),
   troubles: new Map(),
+  refusals: new Map(),
   finished: 0,
 })
 

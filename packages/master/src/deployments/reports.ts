@@ -4,6 +4,7 @@ import { answerNeed } from './delivery.ts'
 import { findDeployment } from './deployment-store.ts'
 import { type Engine, type Lane, stamp } from './engine.ts'
 import { isOnHold, report } from './positions.ts'
+import { allowAgain, noteRefusal } from './refusals.ts'
 import { moveTarget, type Run, type RunTarget, settle } from './run.ts'
 import { sendCommit, sendPrepare } from './runner.ts'
 
@@ -22,6 +23,7 @@ export async function connected(
     const target = run.targets.get(agent_id)
     if (target) resumeTarget(engine, run, target, position)
   }
+  allowAgain(engine, lane, agent_id)
   engine.consider(lane, agent_id, fresh ? 'agent_joined' : 'agent_returned')
 }
 
@@ -121,7 +123,7 @@ function take(engine: Engine, lane: Lane, run: Run, target: RunTarget, said: Ste
       moveTarget(run, target, 'prepared', at)
       return
     case 'rejected':
-      refuses(engine, run, target, said)
+      refuses(engine, lane, run, target, said)
       return
     case 'unable':
       target.error = { message: said.message, file: null, line: null, resource: null }
@@ -133,12 +135,14 @@ function take(engine: Engine, lane: Lane, run: Run, target: RunTarget, said: Ste
     case 'serving':
       target.tree_hash = said.tree_hash
       lane.troubles.delete(target.agent_id)
+      lane.refusals.delete(target.agent_id)
       serves(engine, run, target)
       return
     case 'failed':
       target.error = said.error
       target.swapped_back = said.swapped_back
       troubled(engine, target.agent_id, said.error.message)
+      noteRefusal(lane, target.agent_id, target.bundle_hash)
       moveTarget(run, target, 'failed', at)
   }
 }
@@ -147,14 +151,23 @@ function take(engine: Engine, lane: Lane, run: Run, target: RunTarget, said: Ste
  * A refusal stops the deployment, unless this agent refuses what it had refused before and what this release does not
  * change: then it holds up nobody.
  */
-function refuses(engine: Engine, run: Run, target: RunTarget, said: AgentMessageOf<'rejected'>): void {
+function refuses(
+  engine: Engine,
+  lane: Lane,
+  run: Run,
+  target: RunTarget,
+  said: AgentMessageOf<'rejected'>,
+): void {
   target.error = said.error
   const named = said.error.resource
   const old = named !== null && !run.news.some(one => one.id === named.id)
   const before = run.stopped_by
   if (!(target.troubled && old)) run.stopped_by ??= target
   if (!moveTarget(run, target, 'rejected', stamp(engine))) run.stopped_by = before
-  else troubled(engine, target.agent_id, said.error.message)
+  else {
+    troubled(engine, target.agent_id, said.error.message)
+    noteRefusal(lane, target.agent_id, target.bundle_hash)
+  }
   settle(run)
 }
 

@@ -196,8 +196,7 @@ async function reject(engine: Engine, lane: Lane, run: Run): Promise<void> {
 /** Nobody could prepare: nothing was proved and nothing is decided. It is tried again, each time after a longer while. */
 async function abort(engine: Engine, lane: Lane, run: Run): Promise<void> {
   tellAbort(engine, run, 'No agent could prepare it.')
-  const unable = targetsIn(run, 'unable')[0]
-  run.reason = `No online agent could prepare it (${unable?.error?.message ?? 'no answer in time'}); it is tried again.`
+  run.reason = reasonOfAbort(run)
   moveRun(run, 'aborted')
   await finish(engine, lane, run)
   if (run.trigger !== 'change') return
@@ -205,6 +204,15 @@ async function abort(engine: Engine, lane: Lane, run: Run): Promise<void> {
   const delay_ms = backoff_ms(lane.attempts++, retry_min_ms, retry_max_ms, engine.deps.random())
   // Only now, so that the record of this end cannot write over the name of its follower.
   lane.retry = later(engine, delay_ms, () => void requeue(engine, lane, run))
+}
+
+function reasonOfAbort(run: Run): string {
+  const cause = targetsIn(run, 'unable', 'rejected')[0]?.error?.message ?? 'no answer in time'
+  const again =
+    run.trigger !== 'change' && count(run, 'rejected') > 0
+      ? 'What is served stays; it is tried again when the agent returns, and with the next change'
+      : 'it is tried again'
+  return `No online agent could prepare it (${cause}); ${again}.`
 }
 
 /** Drops what was prepared. Whoever had not answered by the deadline was unable to. */
