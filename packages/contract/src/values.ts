@@ -105,6 +105,16 @@ export const headerName = z
   .max(LIMITS.header_name_chars)
   .regex(/^[A-Za-z0-9!#%&*+.^_`|~-]+$/, 'must be an HTTP field name')
 
+/** Fields of the connection and of a message's length: a second one would make two readers see different responses. */
+const FRAMING =
+  /^(?:connection|content-length|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i
+
+/** A field that a response may be given beside those of its framing, which the server sets by itself. */
+export const responseHeaderName = headerName.refine(
+  name => !FRAMING.test(name),
+  'is a field that the server sets by itself',
+)
+
 /** RFC 9110 section 5.5 field value in visible ASCII; taken literally, `$` included. */
 export const headerValue = z
   .string()

@@ -88,7 +88,7 @@ export type UpstreamData = z.infer<typeof UpstreamData>
 
 // --- Virtual host (CM-001) ---
 
-export const Header = z.strictObject({ name: v.headerName, value: v.headerValue })
+export const Header = z.strictObject({ name: v.responseHeaderName, value: v.headerValue })
 
 export const Location = z
   .strictObject({

@@ -14,6 +14,25 @@ function complaints(schema: z.ZodType, value: unknown): string[] {
   return parsed.success ? [] : validationError(parsed.error).details.map(one => one.field)
 }
 
+test('a response header cannot say where the response ends', () => {
+  const host = (name: string) => ({
+    name: 'a',
+    server_name: 'a.com',
+    listen_port: 80,
+    locations: [{ path: '/', root: '/srv', custom_headers: [{ name, value: '5' }] }],
+  })
+  for (const name of [
+    'Content-Length',
+    'transfer-ENCODING',
+    'Connection',
+    'Keep-Alive',
+    'Trailer',
+    'Upgrade',
+  ])
+    expect(complaints(VirtualHostData, host(name))).toEqual(['locations.0.custom_headers.0.name'])
+  expect(complaints(VirtualHostData, host('Content-Language'))).toEqual([])
+})
+
 describe('selectors', () => {
   const agent = { id: ID, labels: { env: 'prod', tier: 'edge', empty: '' } }
   const picks = (selector: unknown, one = agent) => selects(AgentSelector.parse(selector), one)

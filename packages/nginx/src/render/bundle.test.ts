@@ -68,6 +68,15 @@ test('the cache forgets when the facts of the host change, and knows objects by 
   expect(moved?.text).toContain('listen [::1]:8080;')
 })
 
+test('a header that would say where the response ends is refused', () => {
+  for (const name of ['Content-Length', 'transfer-ENCODING', 'Connection', 'Trailer']) {
+    const [location] = host(1).locations
+    const custom_headers = [{ name, value: '5' }]
+    const locations = location ? [{ ...location, custom_headers }] : []
+    expect(() => renderObject({ ...host(1), locations }, FACTS)).toThrow('sets by itself')
+  }
+})
+
 test('two objects that would share a file are refused', () => {
   expect(() => renderBundle([host(1), { ...host(1) }], FACTS)).toThrow('is there twice')
 })

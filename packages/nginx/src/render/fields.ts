@@ -36,6 +36,8 @@ const HOST_MAX_CHARS = 253
 const ADDRESS =
   /^(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?):([1-9]\d{0,4})$/
 const HEADER_NAME = /^[A-Za-z0-9!#%&*+.^_`|~-]{1,128}$/
+const FRAMING_HEADER =
+  /^(?:connection|content-length|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i
 const INDEX_FILES = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(?: +[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
 const BIND_ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)$/
 
@@ -84,8 +86,12 @@ export function listenText(address: string | null, port: number): string {
   return address.includes(':') ? `[${address}]:${checked}` : `${address}:${checked}`
 }
 
-export const headerName = (name: string): NginxValue =>
-  literal(matching(name, HEADER_NAME, 'must be an HTTP field name'))
+/** Of a response. What frames it is nginx's: a second length would make two readers see different responses. */
+export function headerName(name: string): NginxValue {
+  const checked = matching(name, HEADER_NAME, 'must be an HTTP field name')
+  if (FRAMING_HEADER.test(checked)) throw new ValueError('is a field that the server sets by itself')
+  return literal(checked)
+}
 
 /** Text that has to fit into one argument once it is encoded. */
 export function argumentText(text: string): NginxValue {
