@@ -25,6 +25,18 @@ forEachEngine((_engine, open) => {
       expect(await codeOf(setUp(app.setup_token, 'c@example.com'))).toBe('SETUP_CLOSED')
     })
 
+    test('a stranger does not fill the audit log, nor keep the owner out', async () => {
+      const on = await openTestApp({ database: await open() })
+      const attempt = (setup_token: string) =>
+        codeOf(on.client().call('setup', { body: { setup_token, ...OWNER } }))
+      const codes = []
+      for (let n = 0; n < 40; n++) codes.push(await attempt(`nxi_${'A'.repeat(43)}`))
+      expect(new Set(codes)).toEqual(new Set(['SETUP_TOKEN_INVALID', 'RATE_LIMITED']))
+      const rows = await on.database.read.selectFrom('audit_log').select('id').execute()
+      expect(rows.length).toBeLessThan(20)
+      expect(await attempt(on.setup_token)).toMatchObject({ succeeded: { data: { token_type: 'Bearer' } } })
+    })
+
     test('the first organization and workspace are there, and every step is in the audit log', async () => {
       const workspaces = await app.database.read.selectFrom('workspaces').select(['slug', 'epoch']).execute()
       expect(workspaces).toEqual([{ slug: 'default', epoch: 1 }])

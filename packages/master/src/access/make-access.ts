@@ -30,7 +30,7 @@ export function makeAccessArea(deps: AccessDeps): {
   const authenticator = makeAuthenticator(deps)
   const throttle = makeLoginThrottle(deps.now)
   const sessions = makeSessions({ ...deps, authenticator, passwords, throttle })
-  const setup = makeSetup({ ...deps, sessions, passwords })
+  const setup = makeSetup({ ...deps, sessions, passwords, throttle })
   const api_keys = makeApiKeys({ ...deps, access, authenticator })
   return { authenticator, setup, routes: accessRoutes({ setup, sessions, api_keys }) }
 }

@@ -14,6 +14,7 @@ import {
   type UserRow,
 } from './access-store.ts'
 import type { Caller } from './caller.ts'
+import type { LoginThrottle } from './login-throttle.ts'
 import type { Passwords } from './passwords.ts'
 import { callerOf, type Sessions } from './sessions-service.ts'
 import { hashToken, newToken } from './tokens.ts'
@@ -30,7 +31,7 @@ export interface Setup {
   issueToken(): Promise<string | null>
   /**
    * Makes the owner, and the first organization and workspace where there are none; answers with a session.
-   * Throws SETUP_CLOSED or SETUP_TOKEN_INVALID. Of two at once one wins.
+   * Throws SETUP_CLOSED or SETUP_TOKEN_INVALID, after some of them RATE_LIMITED. Of two at once one wins.
    */
   complete(caller: Caller, input: SetupInput): Promise<Session>
 }
@@ -41,12 +42,13 @@ export interface SetupDeps {
   readonly tenancy: Tenancy
   readonly sessions: Sessions
   readonly passwords: Passwords
+  readonly throttle: LoginThrottle
   readonly now: () => Date
   readonly newId: () => string
 }
 
 export function makeSetup(deps: SetupDeps): Setup {
-  const { database, audit, tenancy, sessions, passwords, now, newId } = deps
+  const { database, audit, tenancy, sessions, passwords, throttle, now, newId } = deps
 
   /** Before the costly hash; what decides is the transaction. */
   const refuseEarly = async (caller: Caller, token_hash: string) => {
@@ -56,7 +58,9 @@ export function makeSetup(deps: SetupDeps): Setup {
       throw await refused(caller, 'SETUP_TOKEN_INVALID')
   }
 
+  /** Slowed, so that strangers cannot fill the audit log; the right token is never refused, so never slowed. */
   const refused = async (caller: Caller, reason: 'SETUP_CLOSED' | 'SETUP_TOKEN_INVALID') => {
+    throttle.attempt(caller.ip_address, 'setup')
     await audit.record(caller, {
       action: 'setup.complete',
       object_type: 'instance',
