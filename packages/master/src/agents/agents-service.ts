@@ -131,13 +131,16 @@ export function makeAgents(deps: AgentsDeps): Agents {
       const row = await rowFor(caller, 'agent:write', id)
       const config = (await deployments.positions([id])).get(id) ?? NO_CONFIG
       if (!config.hold) throw new ApiError('CONFLICT', 'The agent is not on hold')
+      if (!channel.isOnline(id)) throw notConnected()
       await db.write(tx => audit.append(tx, caller, { ...eventOf('lift_hold', row), before: config.hold }))
-      if (!channel.send(id, { type: 'lift_hold' }))
-        throw new ApiError('CONFLICT', 'The agent is not connected; its hold can be lifted when it is back')
+      if (!channel.send(id, { type: 'lift_hold' })) throw notConnected()
       return await entityOf(row)
     },
   }
 }
+
+const notConnected = () =>
+  new ApiError('CONFLICT', 'The agent is not connected; its hold can be lifted when it is back')
 
 /** Sorted, so that equal labels are equal text. */
 export const sortedJson = (labels: Readonly<Record<string, string>>): string =>

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
-import { ApiError, type Permission, ROLES } from '@nxmesh/contract'
+import { type Agent, ApiError, type Permission, ROLES } from '@nxmesh/contract'
 import pino from 'pino'
 import { access } from '../access/access-rules.ts'
 import type { Caller } from '../access/caller.ts'
@@ -12,6 +12,7 @@ import { newId } from '../ids.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
 import { makeTenancy } from '../tenancy/tenancy-service.ts'
 import { makeAgentKeys } from './agent-keys-service.ts'
+import { NO_CONFIG } from './agents-rules.ts'
 import { makeDirectory } from './directory.ts'
 import { makeAgentsArea } from './make-agents.ts'
 
@@ -47,7 +48,7 @@ async function open(db: Database) {
   const joinTarget = () => ({ master_url: 'https://master.test:8443', ca_fingerprint: 'ab'.repeat(32) })
   const area = makeAgentsArea({ ...common, audit, tenancy, keys, channel, joinTarget })
   const relabelled: string[] = []
-  const configs = new Map<string, never>()
+  const configs = new Map<string, Agent['config']>()
   const doors = area.open({
     positions: async () => configs,
     labelsChanged: id => void relabelled.push(id),
@@ -55,7 +56,20 @@ async function open(db: Database) {
   })
   const auditRows = (action: string) =>
     db.read.selectFrom('audit_log').selectAll().where('action', '=', action).execute()
-  return { ...doors, area, audit, keys, online, cuts, relabelled, workspace_id, clock, auditRows, db }
+  return {
+    ...doors,
+    area,
+    audit,
+    keys,
+    online,
+    cuts,
+    configs,
+    relabelled,
+    workspace_id,
+    clock,
+    auditRows,
+    db,
+  }
 }
 type Opened = Awaited<ReturnType<typeof open>>
 
@@ -131,6 +145,16 @@ forEachEngine((_engine, openDatabase) => {
     test('without a hold has none to lift', async () => {
       const { id } = await create(on, 'no hold')
       expect(await codeOf(on.agents.liftHold(ada, id))).toBe('CONFLICT')
+    })
+
+    test('that is away keeps its hold, and the audit log does not say otherwise', async () => {
+      const { id } = await create(on, 'held')
+      on.configs.set(id, { ...NO_CONFIG, hold: { since: '2026-11-01T00:00:00.000Z', reason: 'by hand' } })
+      expect(await codeOf(on.agents.liftHold(ada, id))).toBe('CONFLICT')
+      expect(await on.auditRows('agent.lift_hold')).toEqual([])
+      on.online.add(id)
+      expect(await codeOf(on.agents.liftHold(ada, id))).toBe('ok')
+      expect(await on.auditRows('agent.lift_hold')).toHaveLength(1)
     })
   })
 
