@@ -51,13 +51,15 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
   const parse = parserOf(row)
   const changes = row.method !== 'GET'
   const max_bytes = typeof row.access === 'string' ? LIMITS.body_bytes : LIMITS.public_body_bytes
+  // What is created has no version yet that could be the wrong one.
+  const conditional = row.etag === true && row.method !== 'POST'
   const idempotent = row.method === 'POST' && typeof row.access === 'string'
 
   return async (incoming: Incoming): Promise<Answer> => {
     const { request, connection, url } = incoming
     if (changes) refuseForeignOrigin(request.headers)
     const caller = await admit(row, incoming, deps)
-    const if_match = changes ? parseIfMatch(request.headers.get('if-match'), row.etag === true) : null
+    const if_match = changes ? parseIfMatch(request.headers.get('if-match'), conditional) : null
     const bytes = changes ? await readBody(request, max_bytes) : NO_BYTES
     const { params, query, body } = parse(incoming, bytes)
     if (waits(query)) connection.hold()

@@ -255,6 +255,14 @@ describe('what is answered', () => {
     expect(line).toContain('secret detail of the machine')
   })
 
+  test('If-Match where nothing is compared is refused, not ignored', async () => {
+    for (const path of ['/upstreams', '/organizations'])
+      expect(await refusal(post(path, '{}', { 'if-match': '"v1"' }))).toMatchObject({
+        code: 'MALFORMED_REQUEST',
+        message: 'This endpoint does not honour If-Match',
+      })
+  })
+
   test('a version is answered as an ETag and honoured as If-Match', async () => {
     const path = `/upstreams/${ID}`
     expect((await get(path)).headers.get('etag')).toBe('"v3"')

@@ -1,5 +1,6 @@
 import type { PageLinks, PageMeta } from '@nxmesh/contract'
 import type { z } from 'zod'
+import { pathOnly } from './request-path.ts'
 
 export interface PageOf<T> {
   readonly items: readonly T[]
@@ -9,9 +10,9 @@ export interface PageOf<T> {
 /** The envelope of a list: the items, `meta` and `links` to this page and its neighbours. `url`: path with query, as called. */
 export function page<T>(query: { page: number; per_page: number }, found: PageOf<T>, url: string) {
   const { page: number, per_page } = query
-  const [path = '', search] = url.split('?', 2)
+  const path = pathOnly(url)
   const to = (target: number) => {
-    const parameters = new URLSearchParams(search)
+    const parameters = new URLSearchParams(url.slice(path.length))
     parameters.set('page', String(target))
     return `${path}?${parameters}`
   }

@@ -98,6 +98,11 @@ describe('links of a list', () => {
       })
   })
 
+  test('what is asked for stands in the links whole, a question mark too', () => {
+    const { links } = page({ page: 1, per_page: 10 }, found(35), '/x?action=a?b&page=1')
+    expect(links).toMatchObject({ self: '/x?action=a%3Fb&page=1', next: '/x?action=a%3Fb&page=2' })
+  })
+
   test('beyond the end the way back leads to the last page', () => {
     const { links } = page({ page: 9, per_page: 10 }, found(35), '/x')
     expect([links.next, links.prev]).toEqual([null, '/x?page=4'])
