@@ -5,6 +5,7 @@ import type { Server, WebSocketHandler } from 'bun'
 import type { Logger } from 'pino'
 import type { AuditLog } from '../audit/audit.ts'
 import { pathWithQuery } from '../http/request-path.ts'
+import { MASTER_LIMITS } from '../limits.ts'
 import { type Admission, makeAdmission } from './admission.ts'
 import type { AgentKeys } from './agent-keys.ts'
 import { AgentSocket, type ConnectionData } from './agent-socket.ts'
@@ -112,8 +113,8 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
       closeOnBackpressureLimit: true,
       perMessageDeflate: false,
       sendPings: false,
-      // Seconds; the sweep is stricter, this is for sockets that it no longer knows.
-      idleTimeout: 120,
+      // The sweep is stricter, this is for sockets that it no longer knows.
+      idleTimeout: MASTER_LIMITS.channel_idle_timeout_s,
       open(ws) {
         if (stopped || ws.data.retry_later_ms > 0) {
           ws.send(JSON.stringify({ type: 'retry_later', delay_ms: ws.data.retry_later_ms || 1_000 }))

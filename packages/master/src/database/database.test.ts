@@ -1,6 +1,5 @@
 import { expect, test } from 'bun:test'
 import { sql } from 'kysely'
-import { isUniqueViolation } from './database-errors.ts'
 import { DatabaseTooNewError, migrate } from './migrate.ts'
 import { forEachEngine } from './testing.ts'
 
@@ -68,14 +67,12 @@ forEachEngine((_engine, open) => {
     expect(count).toBe(10)
   })
 
-  test('a value that must be unique is refused the second time, and the error says so', async () => {
+  test('a value that must be unique is refused the second time', async () => {
     const db = await open()
     const insert = (id: string) =>
       db.write(tx => tx.insertInto('users').values(user(id, 'same@x.io')).execute())
     await insert('a')
-    const error = await insert('b').catch((one: unknown) => one)
-    expect(isUniqueViolation(error)).toBe(true)
-    expect(isUniqueViolation(new Error('other'))).toBe(false)
+    await expect(insert('b')).rejects.toThrow(/unique/i)
   })
 
   test('the name of a deleted resource is free again', async () => {
@@ -90,7 +87,7 @@ forEachEngine((_engine, open) => {
       )
     }
     await add('a')
-    expect(isUniqueViolation(await add('b').catch((one: unknown) => one))).toBe(true)
+    await expect(add('b')).rejects.toThrow(/unique/i)
     await db.write(tx => tx.updateTable('resources').set({ deleted_at: 't' }).where('id', '=', 'a').execute())
     await add('b')
   })
