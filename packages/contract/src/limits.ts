@@ -97,7 +97,10 @@ export const LIMITS = {
   retry_later_max_ms: 60_000,
 
   // Deployment
+  /** Of a delivery of few objects; each object that must be sent adds to it, up to the most. */
   prepare_deadline_ms: 10_000,
+  prepare_deadline_object_ms: 2,
+  prepare_deadline_max_ms: 120_000,
   commit_deadline_ms: 30_000,
   deployments_kept: 1_000,
   deployment_folders_kept: 5,

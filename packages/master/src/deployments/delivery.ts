@@ -1,4 +1,5 @@
 import { LIMITS, type MasterMessage, type MasterMessageOf } from '@nxmesh/contract'
+import { prepareDeadline_ms } from './deployment-rules.ts'
 import type { BundleEntry } from './planned.ts'
 import { type Bundle, deltaOf } from './planner.ts'
 import type { Run, RunTarget } from './run.ts'
@@ -37,10 +38,10 @@ export interface Parcel {
   readonly objects: readonly MasterMessageOf<'objects'>[]
 }
 
-/** Makes the parcels of one deployment, each once. */
+/** Makes the parcels of one deployment, each once. `base_ms`: the time to prepare next to nothing. */
 export function makePacker(
   run: Run,
-  deadline_ms: number,
+  base_ms: number,
 ): (base: Bundle | null, fresh: boolean, bundle: Bundle) => Parcel {
   const packed = new Map<string, Parcel>()
   return (base, fresh, bundle) => {
@@ -51,7 +52,8 @@ export function makePacker(
     // Without the base it is not known what the agent lacks; it asks for that, from its cache it takes the rest.
     const following = base || fresh ? put : []
     const parcel: Parcel = {
-      prepare: prepareMessage(run, bundle, delta, following.length, deadline_ms),
+      // Also what it may have to ask for counts.
+      prepare: prepareMessage(run, bundle, delta, following.length, prepareDeadline_ms(base_ms, put.length)),
       objects: objectMessages(run.id, following),
     }
     packed.set(key, parcel)
@@ -114,7 +116,7 @@ export function answerNeed(
   run: Run,
   target: RunTarget,
   need: { manifest: boolean; hashes: readonly string[] },
-  deadline_ms: number,
+  base_ms: number,
 ): MasterMessage[] {
   if (!target.bundle) return []
   const wanted = new Set(need.hashes)
@@ -122,5 +124,6 @@ export function answerNeed(
   const objects = objectMessages(run.id, found)
   if (!need.manifest) return objects
   const { delta } = deltaOf(null, target.bundle)
+  const deadline_ms = prepareDeadline_ms(base_ms, target.bundle.entries.length)
   return [prepareMessage(run, target.bundle, delta, found.length, deadline_ms), ...objects]
 }

@@ -1,4 +1,4 @@
-import type { DeploymentState, TargetState } from '@nxmesh/contract'
+import { type DeploymentState, LIMITS, type TargetState } from '@nxmesh/contract'
 
 /** From which state a deployment may go to which. What is not here cannot happen. */
 export const DEPLOYMENT_STEPS: Readonly<Record<DeploymentState, readonly DeploymentState[]>> = {
@@ -70,6 +70,13 @@ export function endOf(count: (state: TargetState) => number): {
   const bad = count('failed') + count('unknown') + count('rejected') > 0
   return { state: bad ? 'failed' : 'applied', reason: parts.length > 0 ? `${parts.join('; ')}.` : null }
 }
+
+/** How long an agent may take to prepare when `objects` must be sent to it: a slow disk writes each of thousands. */
+export const prepareDeadline_ms = (base_ms: number, objects: number): number =>
+  Math.min(
+    base_ms + objects * LIMITS.prepare_deadline_object_ms,
+    Math.max(base_ms, LIMITS.prepare_deadline_max_ms),
+  )
 
 /** Full jitter: anything up to the bound, which doubles with each attempt. `random` is in [0, 1). */
 export function backoff_ms(attempt: number, min_ms: number, max_ms: number, random: number): number {

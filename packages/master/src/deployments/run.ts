@@ -56,6 +56,8 @@ export interface Run {
   /** Agents that serve already what this release wants of them, by bundle hash. */
   readonly in_place: Map<string, string>
   readonly targets: Map<string, RunTarget>
+  /** The longest that an agent was given to prepare; 0: nobody was asked yet. */
+  prepare_deadline_ms: number
   /** Agents that were online when phase one began. */
   asked: number
   /** The first refusal that stops the deployment. */
@@ -93,6 +95,7 @@ export function newRun(row: RunOrigin): Run {
     news: [],
     in_place: new Map(),
     targets: new Map(),
+    prepare_deadline_ms: 0,
     asked: 0,
     stopped_by: null,
     counts: new Map(),

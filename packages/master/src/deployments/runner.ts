@@ -36,7 +36,7 @@ export async function deploy(engine: Engine, lane: Lane, run: Run, freight: Frei
   try {
     begin(engine, lane, run, freight)
     deliver(engine, run)
-    await settled(run, engine.times.prepare_deadline_ms)
+    await settled(run, run.prepare_deadline_ms || engine.times.prepare_deadline_ms)
     // Taken over by a newer deployment: whoever took it has written its end.
     if (run.state === 'superseded') return
     const outcome = outcomeOf(state => count(run, state), run.asked, run.stopped_by !== null)
@@ -121,6 +121,7 @@ export function sendPrepare(
   function sent(bundle: Bundle): boolean {
     const base = engine.bundles.get(position.serving_bundle_hash)
     const parcel = pack(base, position.serving_bundle_hash === null, bundle)
+    run.prepare_deadline_ms = Math.max(run.prepare_deadline_ms, parcel.prepare.deadline_ms)
     return [parcel.prepare, ...parcel.objects].every(message => channel.send(target.agent_id, message))
   }
 }
@@ -225,7 +226,7 @@ function tellAbort(engine: Engine, run: Run, reason: string): void {
 }
 
 function unableInTime(engine: Engine, run: Run, target: RunTarget): void {
-  const seconds = engine.times.prepare_deadline_ms / 1_000
+  const seconds = run.prepare_deadline_ms / 1_000
   target.error = { message: `It did not answer within ${seconds} s`, file: null, line: null, resource: null }
   moveTarget(run, target, 'unable', stamp(engine))
   engine.recorder.target(run, target)
