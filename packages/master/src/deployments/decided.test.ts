@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Deployment } from '@nxmesh/contract'
 import { forEachEngine } from '../database/testing.ts'
-import { fails, OWNER, openWorld, site, until, type World } from './testing.ts'
+import { fails, OWNER, openWorld, pool, site, until, type World } from './testing.ts'
 
 // The first to ask for PostgreSQL waits for its start.
 setDefaultTimeout(60_000)
@@ -89,6 +89,24 @@ forEachEngine((_engine, open) => {
       const ended = await world.deployments.waitFor(OWNER, meta.deployment_id ?? '', 5_000)
       expect(states(ended)).toEqual(['a serving'])
     })
+  })
+
+  test('a site whose upstream the release lacks is left out by name; the others are served', async () => {
+    await start()
+    const a = await world.join('a')
+    const api = await world.create('upstream', pool('api'))
+    const locations = [{ path: '/', upstream_id: api.data.id }]
+    await world.create('virtual_host', site('shop', { locations }))
+    await world.db.write(async tx => {
+      await tx.deleteFrom('release_items').where('resource_id', '=', api.data.id).execute()
+    })
+    await world.restart()
+    await world.connect(a)
+    const { meta } = await world.create('virtual_host', site('blog'))
+    expect(meta.deployment?.state).toBe('applied')
+    expect(meta.deployment?.reason).toContain('Left out')
+    expect(meta.deployment?.reason).toContain('"shop"')
+    expect(a.serving.map(one => one.name)).toEqual(['blog'])
   })
 
   describe('a master that is killed', () => {

@@ -121,12 +121,13 @@ export function planHost(resource: ResourceVersion): PlannedHost {
 }
 
 /**
- * The object of a virtual host with the names of its upstreams; serialized and hashed again only when these change. Throws
- * when the release lacks an upstream that it points to: a defect of the release, since releases are closed under references.
+ * The object of a virtual host with the names of its upstreams; serialized and hashed again only when these change. Null when
+ * the release lacks an upstream that it points to: half a site would be worse than none.
  */
-export function madeHost(host: PlannedHost, upstreams: Upstreams): MadeHost {
+export function madeHost(host: PlannedHost, upstreams: Upstreams): MadeHost | null {
   if (host.made?.of === upstreams) return host.made
-  const pointed = host.upstream_ids.map(id => required(upstreams, id))
+  const pointed = host.upstream_ids.flatMap(id => upstreams.by_id.get(id) ?? [])
+  if (pointed.length < host.upstream_ids.length) return null
   const named = host.proxy_hosts.flatMap(name => upstreams.by_host.get(name) ?? [])
   const faces = pointed.map(one => one.face).join('\n')
   const unchanged = host.made?.faces === faces
@@ -137,12 +138,6 @@ export function madeHost(host: PlannedHost, upstreams: Upstreams): MadeHost {
     used: [...pointed, ...named].map(one => one.entry),
   }
   return host.made
-}
-
-function required(upstreams: Upstreams, id: string): PlannedUpstream {
-  const found = upstreams.by_id.get(id)
-  if (!found) throw new Error(`The release lacks the upstream ${id} that a virtual host of it names`)
-  return found
 }
 
 function hostObject(host: PlannedHost, upstreams: Upstreams): VirtualHostObject {
@@ -165,7 +160,9 @@ function locationObject(
 ): LocationObject {
   const { path, custom_headers } = location
   if (location.upstream_id !== null) {
-    const { name, keepalive_connections } = required(upstreams, location.upstream_id).data
+    const found = upstreams.by_id.get(location.upstream_id)
+    if (!found) throw new Error(`The upstream ${location.upstream_id} was there a moment ago`)
+    const { name, keepalive_connections } = found.data
     return {
       path,
       custom_headers,

@@ -76,6 +76,16 @@ describe('a bundle', () => {
     expect(one(resources).hash).toBe(one([...resources].reverse()).hash)
   })
 
+  test('leaves out a site whose upstream the release lacks, names it, and holds the others', () => {
+    const orphan = host(11, { upstream_id: id(1) }, 1, { listen_port: 8080 })
+    const { bundles, left_out } = plan(snapshotOf([orphan, host(12, { root: '/srv' })]), [agent(1), agent(2)])
+    expect(keys(bundles[0])).toEqual(['http/http', 'listener/80', `virtual_host/${id(12)}`])
+    expect(left_out.map(one => one.data.name)).toEqual(['site 11'])
+    const healed = plan(snapshotOf([orphan, upstream(1, 'api')]), [agent(1)])
+    expect(healed.left_out).toEqual([])
+    expect(keys(healed.bundles[0])).toContain(`virtual_host/${id(11)}`)
+  })
+
   test('is shared by agents that the same sites go to', () => {
     const web = { target_agents: { match_labels: { role: 'web' } } }
     const listed = { target_agents: { agent_ids: [agent(3).id] } }

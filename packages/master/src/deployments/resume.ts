@@ -69,7 +69,12 @@ function letGo(engine: Engine, lane: Lane, run: Run, inQueue: boolean): void {
 /** As it stood at the decision: the proofs that are on record, the others open. */
 async function committingRun(engine: Engine, row: DeploymentRow): Promise<Run> {
   const run = runOf(row)
-  Object.assign(run, { state: 'committing', started_at: row.started_at, decided_at: row.decided_at })
+  Object.assign(run, {
+    state: 'committing',
+    reason: row.reason,
+    started_at: row.started_at,
+    decided_at: row.decided_at,
+  })
   for (const stored of await targetsOf(engine.deps.db.read, row.id)) {
     const { agent_id, agent_name, state, steps, tree_hash, error, swapped_back, timings_ms } =
       targetOf(stored)

@@ -4,6 +4,7 @@ import { backoff_ms, endOf, outcomeOf } from './deployment-rules.ts'
 import { pruneDeployments } from './deployment-store.ts'
 import { type DeliveryAgent, type Engine, hasJoined, type Lane, type Loaded, later, stamp } from './engine.ts'
 import { bringOn, requeue } from './follow-up.ts'
+import type { PlannedHost } from './planned.ts'
 import { type Bundle, plan } from './planner.ts'
 import { isOnHold } from './positions.ts'
 import {
@@ -55,7 +56,8 @@ export async function deploy(engine: Engine, lane: Lane, run: Run, freight: Frei
 /** Fixes the targets: agents that shall serve something else from now on. */
 function begin(engine: Engine, lane: Lane, run: Run, { release, agents }: Freight): void {
   const joined = agents.filter(agent => hasJoined(engine, agent))
-  const { bundle_of, bundles } = plan(release.snapshot, joined)
+  const { bundle_of, bundles, left_out } = plan(release.snapshot, joined)
+  run.reason = leftOutReason(left_out)
   for (const bundle of bundles) engine.bundles.put(bundle)
   run.snapshot = release.snapshot
   run.started_at = stamp(engine)
@@ -75,6 +77,15 @@ function begin(engine: Engine, lane: Lane, run: Run, { release, agents }: Freigh
     if (run.trigger === 'change') takeOver(engine, lane, run, agent.id)
   }
   engine.recorder.run(run)
+}
+
+const LEFT_OUT_NAMED = 10
+
+function leftOutReason(hosts: readonly PlannedHost[]): string | null {
+  if (hosts.length === 0) return null
+  const names = hosts.slice(0, LEFT_OUT_NAMED).map(one => `${JSON.stringify(one.data.name)} (${one.id})`)
+  const more = hosts.length > names.length ? ` and ${hosts.length - names.length} more` : ''
+  return `Left out, since the release lacks an upstream that they point to: ${names.join(', ')}${more}.`
 }
 
 /** A newer deployment takes an agent out of the delivery of what it missed, unless that is decided already. */
@@ -173,7 +184,8 @@ export async function see(engine: Engine, lane: Lane, run: Run): Promise<void> {
     engine.recorder.target(run, target)
   }
   const { state, reason } = endOf(one => count(run, one))
-  run.reason = reason ?? emptyReason(run)
+  // What is left out was said at the beginning.
+  run.reason = [run.reason, reason ?? emptyReason(run)].filter(one => one !== null).join(' ') || null
   const failed = targetsIn(run, 'failed')[0] ?? targetsIn(run, 'rejected')[0]
   if (failed) await bringOn(engine, lane, run, failed)
   moveRun(run, state)
