@@ -35,13 +35,14 @@ const BARRED = [
 ]
 
 /**
- * The policy of an agent that was told nothing else.
+ * The policy of an agent that was told nothing else. `/home` is not in it: a folder of a person holds keys beside pages, so
+ * whoever serves from there names the folder in the agent's own configuration.
  * @param state_folders further folders that hold secrets: the agent's state, all deployments
  */
 export function defaultPolicy(deployment_folder: string, state_folders: readonly string[] = []): LocalPolicy {
   return {
     deployment_folder,
-    content_folders: ['/data', '/home', '/mnt', '/opt', '/srv', '/usr/share/nginx', '/var/www'],
+    content_folders: ['/data', '/mnt', '/opt', '/srv', '/usr/share/nginx', '/var/www'],
     barred_folders: [...BARRED, deployment_folder, ...state_folders],
     log_folders: ['/var/log/nginx'],
     unix_sockets: [],
@@ -119,10 +120,13 @@ function contentProblem(path: string, policy: LocalPolicy): string | null {
     Math.max(-1, ...folders.filter(folder => holds(folder, clean)).map(folder => folder.length))
   if (longest(policy.content_folders) <= longest(policy.barred_folders))
     return `may not serve files from ${path}`
-  return policy.barred_folders.some(folder => holds(clean, folder))
-    ? `may not serve files from ${path}`
-    : null
+  if (policy.barred_folders.some(folder => holds(clean, folder))) return `may not serve files from ${path}`
+  const below = clean.slice(longest(policy.content_folders))
+  return HIDDEN.test(below) ? `may not serve the hidden folder in ${path}` : null
 }
+
+/** A part that begins with a dot: `.git`, `.ssh`; all but what RFC 8615 made public. */
+const HIDDEN = /\/\.(?!well-known(?:\/|$))/
 
 function logProblem(name: string, path: string, { log_folders }: LocalPolicy): string | null {
   if (name === 'access_log' && path === 'off') return null

@@ -62,11 +62,18 @@ test('includes and read files stay inside the deployment', () => {
 })
 
 test('files are served from content folders only', () => {
-  for (const path of ['/srv/www', '/var/www', '/home/shop/public', '/srv//www/']) {
+  for (const path of [
+    '/srv/www',
+    '/var/www',
+    '/opt/shop/public',
+    '/srv//www/',
+    '/srv/www/.well-known/acme-challenge',
+  ]) {
     expect(refused(`server { root ${path}; }`)).toEqual([])
   }
   for (const path of [
     ...['/', '/etc', '/etc/nginx', '/proc/self', '/root', '/var', '/var/lib/nxmesh', '/run', '/dev', '/sys'],
+    ...['/home/shop/public', '/srv/www/.git', '/opt/x/.ssh/', '/srv/.well-known-not'],
     ...['/srv/../etc', '/home/agent/state', '/home/agent', '/home', '/srv/$arg_x', 'html', FOLDER],
   ]) {
     expect(refused(`server { location / { root ${path}; } }`)).toEqual(['root'])
@@ -78,6 +85,9 @@ test('the longest folder decides, so that an operator can open one below a barre
   const change = { content_folders: ['/root/demo/www'] }
   expect(refused('server { root /root/demo/www/site; }', change)).toEqual([])
   expect(refused('server { root /root/demo; }', change)).toEqual(['root'])
+  const hidden = { content_folders: ['/work/.demo/www'] }
+  expect(refused('server { root /work/.demo/www/site; }', hidden)).toEqual([])
+  expect(refused('server { root /work/.demo/www/.git; }', hidden)).toEqual(['root'])
 })
 
 test('logs and sockets', () => {
