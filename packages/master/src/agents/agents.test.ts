@@ -107,6 +107,22 @@ forEachEngine((_engine, openDatabase) => {
       expect((await on.agents.get(ada, id)).state).toBe('offline')
     })
 
+    test('was last seen when it was seen, not when that was written down', async () => {
+      const other = await open(await openDatabase())
+      const { id } = await create(other, 'early')
+      await other.area.listener.connected(id, TEST_FACTS, TEST_POSITION, '192.0.2.9')
+      other.clock.ms += 9_400
+      const late = await create(other, 'late')
+      await other.area.listener.connected(late.id, TEST_FACTS, TEST_POSITION, '192.0.2.9')
+      other.clock.ms += 3_600_000
+      await other.area.stop()
+      const rows = await other.db.read.selectFrom('agents').select('last_seen_at').orderBy('name').execute()
+      expect(rows.map(row => row.last_seen_at)).toEqual([
+        '2026-11-01T00:00:00.000Z',
+        '2026-11-01T00:00:09.000Z',
+      ])
+    })
+
     test('has a name of its own in the workspace', async () => {
       await create(on, 'twin')
       expect(await codeOf(create(on, 'twin'))).toBe('CONFLICT')

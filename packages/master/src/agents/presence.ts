@@ -32,20 +32,21 @@ export interface PresenceKeeper {
 export function makePresence(deps: PresenceDeps): PresenceKeeper {
   const { db, now } = deps
   const seen = new Map<string, string>()
-  const unwritten = new Set<string>()
+  const unwritten = new Map<string, string>()
   let writing: Promise<void> = Promise.resolve()
 
   const saw = (agent_id: string) => {
-    seen.set(agent_id, now().toISOString())
-    unwritten.add(agent_id)
+    const at = now().toISOString()
+    seen.set(agent_id, at)
+    unwritten.set(agent_id, at)
   }
   const flush = () => {
-    const ids = [...unwritten]
+    const batch = [...unwritten]
     unwritten.clear()
     writing = writing
-      .then(() => writeSeen(db, ids, now().toISOString()))
+      .then(() => writeSeen(db, batch))
       .catch((err: unknown) => {
-        for (const id of ids) if (seen.has(id)) unwritten.add(id)
+        for (const [id, at] of batch) if (seen.has(id) && !unwritten.has(id)) unwritten.set(id, at)
         deps.log.error({ err }, 'The times of last contact could not be written')
       })
     return writing
@@ -79,10 +80,22 @@ export function makePresence(deps: PresenceDeps): PresenceKeeper {
   }
 }
 
-async function writeSeen(db: Database, ids: readonly string[], at: string): Promise<void> {
+type Sighting = readonly [agent_id: string, at: string]
+
+async function writeSeen(db: Database, batch: readonly Sighting[]): Promise<void> {
   const step = AGENT_AREA_LIMITS.last_seen_rows_a_write
-  for (let from = 0; from < ids.length; from += step)
-    await db.write(tx => markSeen(tx, ids.slice(from, from + step), at))
+  for (let from = 0; from < batch.length; from += step) {
+    // To the second, cut off: few statements, and no agent was seen later than it was.
+    const by_second = Map.groupBy(batch.slice(from, from + step), ([, at]) => at.slice(0, 19))
+    await db.write(async tx => {
+      for (const [second, sightings] of by_second)
+        await markSeen(
+          tx,
+          sightings.map(([id]) => id),
+          `${second}.000Z`,
+        )
+    })
+  }
 }
 
 /** Keeps what an agent says of itself; writes nothing when it says what is known. */
