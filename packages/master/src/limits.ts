@@ -17,6 +17,10 @@ export const MASTER_LIMITS = {
   audit_value_bytes: 262_144,
   audit_verify_page_rows: 1_000,
 
+  // Tenancy
+  organizations: 1_000,
+  workspaces_per_organization: 1_000,
+
   // Secrets
   master_key_command_ms: 10_000,
   key_file_bytes: 4_096,

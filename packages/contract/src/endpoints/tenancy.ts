@@ -36,7 +36,7 @@ export const tenancyEndpoints = {
     body: OrganizationCreate,
     response: single(Organization),
     status: 201,
-    errors: [...denied, 'CONFLICT'],
+    errors: [...denied, 'CONFLICT', 'LIMIT_REACHED'],
   }),
   organizations_get: endpoint({
     method: 'GET',
@@ -93,7 +93,7 @@ export const tenancyEndpoints = {
     body: WorkspaceCreateNested,
     response: single(Workspace),
     status: 201,
-    errors: [...denied, 'NOT_FOUND', 'CONFLICT'],
+    errors: [...denied, 'NOT_FOUND', 'CONFLICT', 'LIMIT_REACHED'],
   }),
   workspaces_list: endpoint({
     method: 'GET',
@@ -115,7 +115,7 @@ export const tenancyEndpoints = {
     body: WorkspaceCreate,
     response: single(Workspace),
     status: 201,
-    errors: [...denied, 'NOT_FOUND', 'CONFLICT'],
+    errors: [...denied, 'NOT_FOUND', 'CONFLICT', 'LIMIT_REACHED'],
   }),
   workspaces_get: endpoint({
     method: 'GET',

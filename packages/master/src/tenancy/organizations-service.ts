@@ -2,8 +2,9 @@ import type { Access } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database } from '../database/database.ts'
 import { sliceOf } from '../http/page.ts'
+import { MASTER_LIMITS } from '../limits.ts'
 import type { Organizations } from './tenancy.ts'
-import { noOrganization, organizationOf, refuseInUse, refuseTakenSlug } from './tenancy-rules.ts'
+import { noOrganization, organizationOf, refuseFull, refuseInUse, refuseTakenSlug } from './tenancy-rules.ts'
 import {
   countOrganizations,
   countWorkspaces,
@@ -56,6 +57,7 @@ export function makeOrganizations({ database, audit, access, now, newId }: Organ
       access.require(caller, 'organization:write', INSTANCE)
       return await database.write(async tx => {
         refuseTakenSlug('organization', slug, await organizationBySlug(tx, slug), null)
+        refuseFull('organizations', await countOrganizations(tx), MASTER_LIMITS.organizations)
         const row: OrganizationRow = {
           id: newId(),
           name,

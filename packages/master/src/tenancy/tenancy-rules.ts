@@ -33,6 +33,10 @@ export function refuseTakenSlug(
   throw new ApiError('CONFLICT', message, { details: [{ field: 'slug', message }] })
 }
 
+export function refuseFull(noun: string, count: number, max: number): void {
+  if (count >= max) throw new ApiError('LIMIT_REACHED', `There are ${max} ${noun} already`)
+}
+
 /** How many users of a thing an error lists; the last line says how many more there are. */
 const LISTED = 20
 

@@ -4,6 +4,7 @@ import { makeAuditLog } from '../audit/audit-service.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { codeOf, openTestApp, type TestApp } from '../http/testing.ts'
 import { newId } from '../ids.ts'
+import { MASTER_LIMITS } from '../limits.ts'
 import type { Tenancy } from './tenancy.ts'
 import { makeTenancy } from './tenancy-service.ts'
 
@@ -33,6 +34,41 @@ forEachEngine((_engine, open) => {
       .select(['action', 'object_id', 'before_json', 'after_json'])
       .orderBy('sequence', 'desc')
       .executeTakeFirstOrThrow()
+
+  test('organizations, and workspaces of one, end at their limits', async () => {
+    const on = await openTestApp({ database: await open() })
+    const { client } = await on.owner()
+    const created_at = '2026-11-01T00:00:00.000Z'
+    const organization_id = (await client.call('organizations_list')).data[0]?.id ?? ''
+    const filler = (n: number) => ({ id: `x${n}`, name: `x${n}`, slug: `x${n}`, created_at })
+    const rest = (max: number) => Array.from({ length: max - 2 }, (_, n) => filler(n))
+    const workspace = {
+      deploy_mode: 'automatic',
+      epoch: 1,
+      generation: 0,
+      release_number: 0,
+      organization_id,
+    }
+    await on.database.write(async tx => {
+      for (const one of rest(MASTER_LIMITS.organizations))
+        await tx
+          .insertInto('organizations')
+          .values({ ...one, settings_json: '{}' })
+          .execute()
+      for (const one of rest(MASTER_LIMITS.workspaces_per_organization))
+        await tx
+          .insertInto('workspaces')
+          .values({ ...one, ...workspace })
+          .execute()
+    })
+    const more = (slug: string) =>
+      Promise.all([
+        codeOf(client.call('organizations_create', { body: { name: slug, slug } })),
+        codeOf(client.call('workspaces_create', { body: { organization_id, name: slug, slug } })),
+      ])
+    expect(await more('last')).toMatchObject([{ succeeded: {} }, { succeeded: {} }])
+    expect(await more('none')).toEqual(['LIMIT_REACHED', 'LIMIT_REACHED'])
+  })
 
   describe('organizations', () => {
     test('create, read, rename, delete; each with its audit row', async () => {

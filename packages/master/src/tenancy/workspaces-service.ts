@@ -2,8 +2,16 @@ import type { Access, Scope } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Queryable } from '../database/database.ts'
 import { sliceOf } from '../http/page.ts'
+import { MASTER_LIMITS } from '../limits.ts'
 import type { Workspaces, WorkspaceUsage } from './tenancy.ts'
-import { noOrganization, noWorkspace, refuseInUse, refuseTakenSlug, workspaceOf } from './tenancy-rules.ts'
+import {
+  noOrganization,
+  noWorkspace,
+  refuseFull,
+  refuseInUse,
+  refuseTakenSlug,
+  workspaceOf,
+} from './tenancy-rules.ts'
 import {
   countWorkspaces,
   deleteWorkspace,
@@ -64,6 +72,8 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
       return await database.write(async tx => {
         await requireOrganization(tx, organization_id)
         refuseTakenSlug('workspace', slug, await workspaceBySlug(tx, organization_id, slug), null)
+        const count = await countWorkspaces(tx, organization_id)
+        refuseFull('workspaces in this organization', count, MASTER_LIMITS.workspaces_per_organization)
         const row = newWorkspace({
           id: newId(),
           organization_id,
