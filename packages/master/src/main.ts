@@ -8,6 +8,7 @@ import type { MasterConfig } from './config.ts'
 import { lockDataFolder } from './data-lock.ts'
 import type { Database } from './database/database.ts'
 import { openDatabase } from './database/open-database.ts'
+import { Endings } from './endings.ts'
 import { newId } from './ids.ts'
 import { MASTER_LIMITS } from './limits.ts'
 import { openSecrets } from './secrets/secrets-service.ts'
@@ -49,7 +50,7 @@ export async function startMaster(config: MasterConfig, overrides: MasterOverrid
   try {
     return await start(config, overrides, endings)
   } catch (error) {
-    await endings.run()
+    await endings.run().catch(err => overrides.log.error({ err }, 'A start that failed could not be undone'))
     throw error
   }
 }
@@ -158,24 +159,5 @@ async function isReady(db: Database): Promise<boolean> {
     return true
   } catch {
     return false
-  }
-}
-
-/** What must be undone, last first, once. */
-class Endings {
-  readonly #all: (() => unknown)[] = []
-  #running: Promise<void> | null = null
-
-  add(end: () => unknown): void {
-    this.#all.push(end)
-  }
-
-  run(): Promise<void> {
-    this.#running ??= this.#runAll()
-    return this.#running
-  }
-
-  async #runAll(): Promise<void> {
-    for (const end of this.#all.reverse()) await end()
   }
 }
