@@ -101,7 +101,8 @@ export function compose(base: Compose): Composed {
     onError: (what, err) => deployments_log.error({ err, what }, 'A delivery met an error'),
   })
   const { lockWorkspace } = tenancy
-  const config = makeConfigService({ ...common, audit, deployments, lockWorkspace })
+  const { agentsOf } = agents.directory
+  const config = makeConfigService({ ...common, audit, deployments, lockWorkspace, agentsOf })
   const fleet_doors = agents.open(deployments)
   // In this order: deployments find an agent's new facts in the directory.
   channel_server.listen(agents.listener)

@@ -2,7 +2,7 @@ import { ApiError, type ErrorDetail, type Kind, LIMITS } from '@nxmesh/contract'
 import type { Queryable } from '../database/database.ts'
 import { called, type NamedResource } from './config-rules.ts'
 import { claimHolders, existing, namesOf, type ReferenceRow, usersOf } from './config-store.ts'
-import type { Claim, ConfigKind, Reference } from './kinds/kind.ts'
+import type { AgentMention, Claim, ConfigKind, Reference } from './kinds/kind.ts'
 import { nameClaim } from './kinds/kind.ts'
 import { CONFIG_KINDS } from './kinds/registry.ts'
 
@@ -75,6 +75,31 @@ async function missingResources(
       })
   }
   return details
+}
+
+/** Agents of a workspace, as far as configuration looks at them. */
+export type AgentsOf = (workspace_id: string) => Promise<readonly { readonly id: string }[]>
+
+/**
+ * Throws `VALIDATION_ERROR` naming the fields that newly name an agent that is not in the workspace. One that was named
+ * before may have been deleted since: it selects nobody.
+ */
+export async function requireAgents(
+  agentsOf: AgentsOf,
+  subject: Subject,
+  named: { before: readonly AgentMention[]; after: readonly AgentMention[] },
+): Promise<void> {
+  const known = new Set(named.before.map(one => one.id))
+  const fresh = named.after.filter(one => !known.has(one.id))
+  if (fresh.length === 0) return
+  const there = new Set((await agentsOf(subject.workspace_id)).map(agent => agent.id))
+  const details = fresh
+    .filter(one => !there.has(one.id))
+    .map(one => ({ field: one.field, message: `There is no agent ${one.id} in this workspace` }))
+  if (details.length > 0)
+    throw new ApiError('VALIDATION_ERROR', `This ${subject.kind.noun} names agents that are not there`, {
+      details: details.slice(0, LIMITS.error_details),
+    })
 }
 
 /** nginx refuses a port behind the name of an upstream ("upstream may not have port"). */

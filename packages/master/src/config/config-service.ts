@@ -5,7 +5,9 @@ import type { Database, Tx } from '../database/database.ts'
 import type { Deployments } from '../deployments/deployments.ts'
 import type { ConfigService, CreateInput, UpdateInput, Wait, WriteMeta } from './config.ts'
 import {
+  type AgentsOf,
   referenceRows,
+  requireAgents,
   requireAliasesFree,
   requireClaims,
   requireTargets,
@@ -32,6 +34,7 @@ export interface ConfigDeps {
   readonly deployments: Deployments
   /** Takes the row lock of the workspace for the transaction; throws `NOT_FOUND` when there is none. */
   readonly lockWorkspace: (tx: Tx, workspace_id: string) => Promise<unknown>
+  readonly agentsOf: AgentsOf
   readonly now: () => Date
   readonly newId: () => string
 }
@@ -100,6 +103,8 @@ export function makeConfigService(deps: ConfigDeps): ConfigService {
   ): Promise<void> {
     const { kind } = subject
     const aliases = (data: ResourceData | null) => (data === null ? [] : kind.aliases(data))
+    const agents = (data: ResourceData | null) => (data === null ? [] : kind.agents(data))
+    await requireAgents(deps.agentsOf, subject, { before: agents(before), after: agents(after) })
     await requireClaims(tx, subject, kind.claims(after))
     await requireTargets(tx, subject, kind.references(after))
     await requireAliasesFree(tx, subject, { before: aliases(before), after: aliases(after) })

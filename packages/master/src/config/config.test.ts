@@ -36,6 +36,26 @@ forEachEngine((_engine, open) => {
       .orderBy('sequence')
       .execute()
 
+  describe('an agent that is named as target', () => {
+    test('must be in the workspace, or the field is named; one that is deleted later does no harm', async () => {
+      const agent = await world.join(fresh('agent'))
+      const stranger = '00000000-0000-7000-8000-00000000dead'
+      const both = { target_agents: { agent_ids: [agent.id, stranger] } }
+      const field = 'target_agents.agent_ids.1'
+      const error = await refusal(world.create('virtual_host', site(fresh('x'), both), false))
+      expect([error.code, error.details[0]?.field]).toEqual(['VALIDATION_ERROR', field])
+      const only = { target_agents: { agent_ids: [agent.id] } }
+      const made = await world.create('virtual_host', site(fresh('x'), only), false)
+      const patch = await refusal(world.update('virtual_host', made.data.id, both, false))
+      expect([patch.code, patch.details[0]?.field]).toEqual(['VALIDATION_ERROR', field])
+
+      await world.disconnect(agent)
+      world.agents.splice(world.agents.indexOf(agent), 1)
+      const edited = await world.update('virtual_host', made.data.id, { ...only, gzip_enabled: true }, false)
+      expect(edited.data.version_number).toBe(2)
+    })
+  })
+
   describe('every accepted change', () => {
     test('makes a version with author, summary and checksum, and an audit row with before and after', async () => {
       const name = fresh('shop')

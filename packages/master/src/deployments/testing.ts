@@ -118,7 +118,17 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
       onError: (what, error) => void (mine === life && errors.push(`${what}: ${error}`)),
     })
     const lockWorkspace = tenancy.lockWorkspace
-    const config = makeConfigService({ db: own, access, audit, deployments, lockWorkspace, now, newId })
+    const agentsOf = async () => agents
+    const config = makeConfigService({
+      db: own,
+      access,
+      audit,
+      deployments,
+      lockWorkspace,
+      agentsOf,
+      now,
+      newId,
+    })
     return { config, deployments }
   }
 

@@ -7,6 +7,12 @@ export type Reference =
   /** A host name that means a resource when one of the workspace has it as alias; otherwise it is a name for DNS. */
   | { readonly type: 'host'; readonly field: string; readonly host: string; readonly with_port: boolean }
 
+/** A place in the data that names an agent. */
+export interface AgentMention {
+  readonly field: string
+  readonly id: string
+}
+
 /** Something that only one resource of a workspace may have. `text` says it to people. */
 export interface Claim {
   readonly key: string
@@ -24,6 +30,8 @@ export interface ConfigKind {
   nameOf(data: unknown): string
   references(data: unknown): readonly Reference[]
   claims(data: unknown): readonly Claim[]
+  /** Agents need not outlive what names them: these are checked when they are named, not when the agent is deleted. */
+  agents(data: unknown): readonly AgentMention[]
   /** Host names by which others may mean this resource, in lower case as nginx compares them. */
   aliases(data: unknown): readonly string[]
 }
@@ -35,6 +43,7 @@ interface TypedKind<D> {
   nameOf(data: D): string
   references(data: D): readonly Reference[]
   claims(data: D): readonly Claim[]
+  agents(data: D): readonly AgentMention[]
   aliases(data: D): readonly string[]
 }
 
@@ -46,6 +55,7 @@ export const defineKind = <D extends object>(kind: TypedKind<D>): ConfigKind => 
   nameOf: data => kind.nameOf(data as D),
   references: data => kind.references(data as D),
   claims: data => kind.claims(data as D),
+  agents: data => kind.agents(data as D),
   aliases: data => kind.aliases(data as D),
 })
 

@@ -9,5 +9,6 @@ export const upstreamKind = defineKind<UpstreamData>({
   nameOf: data => data.name,
   references: () => [],
   claims: data => [nameClaim('upstream', 'upstream', data.name.toLowerCase())],
+  agents: () => [],
   aliases: data => [data.name.toLowerCase()],
 })

@@ -1,5 +1,5 @@
-import { VirtualHostData, values } from '@nxmesh/contract'
-import { type Claim, defineKind, nameClaim, type Reference } from './kind.ts'
+import { type AgentSelector, VirtualHostData, values } from '@nxmesh/contract'
+import { type AgentMention, type Claim, defineKind, nameClaim, type Reference } from './kind.ts'
 
 export const virtualHostKind = defineKind<VirtualHostData>({
   kind: 'virtual_host',
@@ -8,8 +8,14 @@ export const virtualHostKind = defineKind<VirtualHostData>({
   nameOf: data => data.name,
   references: data => data.locations.flatMap(referencesOf),
   claims: data => [nameClaim('virtual_host', 'virtual host', data.name), ...serverNameClaims(data)],
+  agents: data => agentsNamed(data.target_agents),
   aliases: () => [],
 })
+
+const agentsNamed = (selector: AgentSelector): AgentMention[] =>
+  'agent_ids' in selector
+    ? selector.agent_ids.map((id, index) => ({ field: `target_agents.agent_ids.${index}`, id }))
+    : []
 
 function referencesOf(location: VirtualHostData['locations'][number], index: number): Reference[] {
   if (location.upstream_id !== null) {
