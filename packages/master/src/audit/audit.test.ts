@@ -65,6 +65,20 @@ forEachEngine((_engine, open) => {
     expect((await reader().list(caller, { ...first_page, workspace_id })).total).toBe(1)
   })
 
+  test('its pages are the same with a filter and without, to the end and beyond it', async () => {
+    for (let n = 0; n < 7; n++) await record('thing.create')
+    const pages = async (filter: { action?: string }) => {
+      const found = []
+      for (const page of [1, 2, 3, 4]) {
+        const { items, total } = await reader().list(caller, { ...filter, page, per_page: 3 })
+        found.push(`${items.map(one => one.sequence).join(' ')} of ${total}`)
+      }
+      return found
+    }
+    expect(await pages({})).toEqual(['7 6 5 of 7', '4 3 2 of 7', '1 of 7', ' of 7'])
+    expect(await pages({ action: 'thing.create' })).toEqual(await pages({}))
+  })
+
   test('it is refused without the permission', async () => {
     const stranger = { ...caller, permissions: new Set<never>() }
     await expect(reader().list(stranger, first_page)).rejects.toThrow('audit:read')
