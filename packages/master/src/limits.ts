@@ -37,4 +37,5 @@ export const MASTER_LIMITS = {
   idle_timeout_s: 60,
   channel_idle_timeout_s: 120,
   stop_grace_ms: 5_000,
+  held_requests: 2_000,
 } as const

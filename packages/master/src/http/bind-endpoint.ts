@@ -12,6 +12,7 @@ import type { Authenticator, Origin } from '../access/authenticator.ts'
 import type { Caller } from '../access/caller.ts'
 import { type Answer, errorAnswer } from './answer.ts'
 import type { Connection } from './connection.ts'
+import type { HeldRequests } from './held-requests.ts'
 import { type Idempotency, requestHash } from './idempotency.ts'
 import { etagOf, parseIfMatch, refuseForeignOrigin } from './preconditions.ts'
 import type { RateLimiter } from './rate-limiter.ts'
@@ -30,6 +31,7 @@ export interface EndpointDeps {
   readonly authenticator: Authenticator
   readonly idempotency: Idempotency
   readonly limiter: RateLimiter
+  readonly held: HeldRequests
   readonly log: Logger
 }
 
@@ -62,8 +64,9 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
     const if_match = changes ? parseIfMatch(request.headers.get('if-match'), conditional) : null
     const bytes = changes ? await readBody(request, max_bytes) : NO_BYTES
     const { params, query, body } = parse(incoming, bytes)
-    if (waits(query)) connection.hold()
-    const work = async () => answerOf(row, await route({ caller, params, query, body, if_match, url }))
+    const asked = { caller, params, query, body, if_match, url }
+    const result = () => (waits(query) ? deps.held.run(connection, () => route(asked)) : route(asked))
+    const work = async () => answerOf(row, await result())
 
     const key = idempotent ? request.headers.get('idempotency-key') : null
     if (key === null) return await work()

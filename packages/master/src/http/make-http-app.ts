@@ -11,10 +11,12 @@ import {
 import type { Logger } from 'pino'
 import type { Authenticator } from '../access/authenticator.ts'
 import type { Database } from '../database/database.ts'
+import { MASTER_LIMITS } from '../limits.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import { type Answer, errorAnswer, toResponse } from './answer.ts'
 import { bindEndpoint, type Incoming } from './bind-endpoint.ts'
 import type { Connection } from './connection.ts'
+import { HeldRequests } from './held-requests.ts'
 import { makeIdempotency } from './idempotency.ts'
 import { makeRateLimiter, type RateRules } from './rate-limiter.ts'
 import { pathOnly, pathWithQuery } from './request-path.ts'
@@ -64,6 +66,7 @@ function tableOf(deps: HttpDeps): RouteTable<Work> {
     ...deps,
     idempotency: makeIdempotency(deps),
     limiter: makeRateLimiter(deps.now, deps.rates),
+    held: new HeldRequests(MASTER_LIMITS.held_requests),
   }
   for (const [id, row] of Object.entries(ENDPOINTS))
     table.add(
