@@ -6,7 +6,6 @@ import type { Tenancy } from '../tenancy/tenancy.ts'
 import type { BundleCache } from './delivery.ts'
 import type { Positions } from './positions.ts'
 import type { Recorder } from './recorder.ts'
-import type { Refusal } from './refusals.ts'
 import type { Run, Trigger } from './run.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -50,6 +49,17 @@ export interface Loaded {
   readonly release_id: string
   readonly number: number
   readonly snapshot: Snapshot
+}
+
+/** What an agent refused, or failed to load, though it was decided. In memory: after a restart everybody returns anyway. */
+export interface Refusal {
+  bundle_hash: string
+  /** How often its return was taken for a reason to try again. */
+  returns: number
+  /** It may be tried once more. */
+  allowed: boolean
+  /** A timer runs that will allow it. */
+  waiting: boolean
 }
 
 /** What runs in one workspace. */

@@ -1,9 +1,21 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { forEachEngine } from '../database/testing.ts'
-import { fails, OWNER, openWorld, refuses, type ScriptedAgent, site, until, type World } from './testing.ts'
+import {
+  fails,
+  OWNER,
+  openWorld,
+  pool,
+  refuses,
+  type ScriptedAgent,
+  site,
+  until,
+  type World,
+} from './testing.ts'
 
 // The first to ask for PostgreSQL waits for its start.
 setDefaultTimeout(60_000)
+
+const proxy = (proxy_pass: string) => ({ locations: [{ path: '/', proxy_pass }] })
 
 forEachEngine((_engine, open) => {
   let world: World
@@ -65,6 +77,29 @@ forEachEngine((_engine, open) => {
       expect(tried[0]?.reason).toContain('host not found')
       expect(tried[0]?.reason).toContain('when the agent returns')
     })
+  })
+
+  test('an upstream keeps its name as long as a refused edit leaves a version in service that uses it', async () => {
+    world = await openWorld(await open())
+    const a = await world.join('a')
+    const api = await world.create('upstream', pool('Api'))
+    const shop = await world.create('virtual_host', site('shop', proxy('http://api')))
+    a.onPrepare = objects =>
+      JSON.stringify(objects).includes('elsewhere')
+        ? refuses('host not found in upstream', 'virtual_host', shop.data.id)
+        : 'prepared'
+    const bad = await world.update('virtual_host', shop.data.id, proxy('http://elsewhere'))
+    expect(bad.meta.deployment?.state).toBe('rejected')
+
+    const conflict = /by version 1 of the virtual host "shop".*newer version was refused/
+    await expect(world.update('upstream', api.data.id, { name: 'backend' })).rejects.toThrow(conflict)
+    await expect(world.remove('upstream', api.data.id)).rejects.toThrow(conflict)
+    const other = await world.update('upstream', api.data.id, { keepalive_connections: 4 })
+    expect(other.meta.deployment?.state).toBe('applied')
+
+    await world.update('virtual_host', shop.data.id, proxy('http://10.0.0.9'))
+    const renamed = await world.update('upstream', api.data.id, { name: 'backend' })
+    expect(renamed.meta.deployment?.state).toBe('applied')
   })
 
   test('labels that a killed master had stored but not acted upon are acted upon when the agent returns', async () => {

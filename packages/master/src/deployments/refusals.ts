@@ -3,17 +3,6 @@ import { type Engine, type Lane, later } from './engine.ts'
 import type { PositionRow } from './position-store.ts'
 import { isInPlace } from './positions.ts'
 
-/** What an agent refused, or failed to load, though it was decided. In memory: after a restart everybody returns anyway. */
-export interface Refusal {
-  bundle_hash: string
-  /** How often its return was taken for a reason to try again. */
-  returns: number
-  /** It may be tried once more. */
-  allowed: boolean
-  /** A timer runs that will allow it. */
-  waiting: boolean
-}
-
 export function noteRefusal(lane: Lane, agent_id: string, bundle_hash: string): void {
   const known = lane.refusals.get(agent_id)
   if (known?.bundle_hash === bundle_hash) known.allowed = false

@@ -1,4 +1,5 @@
 import type { CarriedResource, Kind, VirtualHostData } from '@nxmesh/contract'
+import { proxyTarget } from '../config/kinds/virtual-host.ts'
 
 /** Which versions a release holds when some of the newest were refused by nginx. Pure. */
 
@@ -69,6 +70,16 @@ export function upstreamsOf(one: Candidate): string[] {
   if (one.kind !== 'virtual_host' || one.data === null) return []
   const { locations } = one.data as VirtualHostData
   return locations.flatMap(location => (location.upstream_id === null ? [] : [location.upstream_id]))
+}
+
+/** Virtual hosts among these that mean the upstream called `name` by a `proxy_pass`. nginx compares without case. */
+export function usersByName(hosts: Iterable<Candidate | null>, name: string): Candidate[] {
+  const wanted = name.toLowerCase()
+  return [...hosts].filter((one): one is Candidate => {
+    if (one?.kind !== 'virtual_host' || one.data === null) return false
+    const { locations } = one.data as VirtualHostData
+    return locations.some(({ proxy_pass }) => proxy_pass !== null && proxyTarget(proxy_pass).host === wanted)
+  })
 }
 
 function carriedOf(wanted: Candidate, chosen: Candidate | null): CarriedResource[] {

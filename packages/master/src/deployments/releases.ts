@@ -1,8 +1,8 @@
-import { type CarriedResource, LIMITS, type Principal } from '@nxmesh/contract'
+import { ApiError, type CarriedResource, LIMITS, type Principal } from '@nxmesh/contract'
 import type { AcceptedChange } from '../config/snapshot.ts'
 import type { VersionReader } from '../config/versions.ts'
 import type { Tx } from '../database/database.ts'
-import { type Candidate, carry, upstreamsOf } from './release-rules.ts'
+import { type Candidate, carry, upstreamsOf, usersByName } from './release-rules.ts'
 import * as store from './release-store.ts'
 
 export interface ReleaseDeps {
@@ -76,6 +76,7 @@ async function placeCarefully(deps: ReleaseDeps, tx: Tx, held: Held): Promise<Ca
   const outside = [...wanted, ...deployed.values()].flatMap(upstreamsOf)
   const there = new Set((await store.openItems(tx, workspace_id, outside)).map(one => one.id))
   const { chosen, carried } = carry({ wanted, deployed, isRefused, hasUpstream: id => there.has(id) })
+  await requireNameKept(deps, tx, held.change, new Set(carried.map(one => one.id)), chosen)
   for (const [id, candidate] of chosen) {
     const kind = candidate?.kind ?? wanted.find(one => one.id === id)?.kind
     const version_number = candidate?.version_number ?? null
@@ -84,6 +85,35 @@ async function placeCarefully(deps: ReleaseDeps, tx: Tx, held: Held): Promise<Ca
   }
   return carried
 }
+
+/**
+ * Throws `CONFLICT` when the change takes a name away by which a version that is carried means an upstream. The checks of the
+ * configuration see the newest versions only; to nginx the name would become one of DNS.
+ */
+async function requireNameKept(
+  deps: ReleaseDeps,
+  tx: Tx,
+  change: AcceptedChange | null,
+  held: ReadonlySet<string>,
+  chosen: ReadonlyMap<string, Candidate | null>,
+): Promise<void> {
+  if (change?.kind !== 'upstream') return
+  const { kind, id, version_number } = change
+  const [before] = await deps.versions.versions(tx, [{ kind, id, version_number: version_number - 1 }])
+  const name = nameOf(before)
+  if (name === null || nameOf(chosen.get(id) ?? null)?.toLowerCase() === name.toLowerCase()) return
+  const carried = [...chosen.values()].filter(one => one !== null && held.has(one.id))
+  const [user] = usersByName(carried, name)
+  if (!user) return
+  const host = `virtual host ${JSON.stringify(nameOf(user))} (${user.id})`
+  throw new ApiError(
+    'CONFLICT',
+    `The name ${JSON.stringify(name)} is used in proxy_pass by version ${user.version_number} of the ${host}, which is served because a newer version was refused. Mend or delete that virtual host first.`,
+  )
+}
+
+const nameOf = (one: { readonly data: unknown } | null | undefined): string | null =>
+  (one?.data as { name?: string } | null | undefined)?.name ?? null
 
 /** The newest accepted version of each affected resource, and the version (by id) that the newest release holds. */
 async function affected(deps: ReleaseDeps, tx: Tx, held: Held) {
