@@ -12,6 +12,7 @@ export const AGENT_LIMITS = {
   /** Long enough for a `status` that looks whether the lock is held. */
   agent_lock_max_ms: 1_000,
   hold_watch_ms: 500,
+  facts_watch_ms: 2_000,
   /** Long enough that the next of a series of edits does not have to load its code again. */
   rest_after_ms: 4_000,
   rest_every_ms: 60_000,

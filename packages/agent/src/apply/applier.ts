@@ -1,4 +1,4 @@
-import type { AgentMessage, MasterMessageOf } from '@nxmesh/contract/channel/messages'
+import type { AgentFacts, AgentMessage, MasterMessageOf } from '@nxmesh/contract/channel/messages'
 import { AGENT_LIMITS } from '../limits.ts'
 import { agentFacts } from '../nginx/facts.ts'
 import { NginxError } from '../nginx/installation.ts'
@@ -79,7 +79,9 @@ export function makeApplier(ctx: ApplyContext, reports: LateReports): Applier {
   }
   const rest = makeRest(ctx, () => running === null)
   push({ type: 'recover' })
-  const watch = watchHold(ctx)
+  const hold_watch = watchHold(ctx)
+  const told = makeFactsTeller(ctx)
+  const facts_watch = setInterval(told.tellChanges, AGENT_LIMITS.facts_watch_ms)
 
   return {
     attach: reports.attach,
@@ -98,13 +100,40 @@ export function makeApplier(ctx: ApplyContext, reports: LateReports): Applier {
     },
     liftHold: () => push({ type: 'lift_hold' }),
     position: () => positionOf(ctx.journal.read()),
-    facts: async () => agentFacts(await ctx.facts.read()),
+    facts: told.read,
     end() {
-      clearInterval(watch)
+      clearInterval(hold_watch)
+      clearInterval(facts_watch)
       rest.end()
     },
     idle: async () => {
       while (running !== null || queue.length > 0) await working
+    },
+  }
+}
+
+/** nginx is upgraded and nginx.conf edited while the agent runs; the master plans by what it was told. */
+function makeFactsTeller(ctx: ApplyContext) {
+  let told: string | null = null
+  return {
+    async read(): Promise<AgentFacts> {
+      const facts = await ctx.facts.read()
+      told = facts.key
+      return agentFacts(facts)
+    },
+    /** Nothing before the first hello, which says everything. */
+    async tellChanges(): Promise<void> {
+      if (told === null) return
+      try {
+        const facts = await ctx.facts.read()
+        if (facts.key === told) return
+        told = facts.key
+        ctx.log('info', 'what is known of nginx has changed', { version: facts.render.nginx_version })
+        ctx.reports.send({ type: 'facts_changed', facts: agentFacts(facts) })
+      } catch (error) {
+        // In the middle of an upgrade there may be no nginx; what there is afterwards is told then.
+        ctx.log('debug', 'nginx cannot be looked at', { error: String(error) })
+      }
     },
   }
 }

@@ -1,8 +1,8 @@
 import { dirname, join } from 'node:path'
 import { adopt, currentInclude, swapInclude } from '@nxmesh/nginx/adopt'
-import { type CarriedText, carriedFacts } from '@nxmesh/nginx/carried'
 import type { NginxMessage } from '@nxmesh/nginx/output'
 import { renderEntry, renderStatus } from '@nxmesh/nginx/render/entry'
+import { renderHttp } from '@nxmesh/nginx/render/http'
 import { ENTRY_PATH, STATUS_PATH } from '@nxmesh/nginx/render/layout'
 import { makeDeploymentFolder } from '../apply/staging.ts'
 import {
@@ -11,7 +11,6 @@ import {
   isSymlink,
   makeFolder,
   readLink,
-  readText,
   realPath,
   removeTree,
   replaceKeepingOwner,
@@ -20,13 +19,12 @@ import {
   whyUnsafeFolder,
   writeExclusive,
 } from '../host/files.ts'
-import { expandPattern } from '../host/glob.ts'
 import { sendSignal } from '../host/processes.ts'
 import { lastingLoopbackPort } from '../host/sockets.ts'
 import { AGENT_LIMITS } from '../limits.ts'
 import type { Log } from '../log.ts'
 import { pollUntil } from '../poll.ts'
-import { type AdoptionRecord, readAdoption, writeAdoption } from '../state/adoption.ts'
+import { type AdoptionRecord, type HashFloors, readAdoption, writeAdoption } from '../state/adoption.ts'
 import { openJournal } from '../state/journal.ts'
 import type { StatePaths } from '../state/paths.ts'
 import { configuredErrorLog, type Installation, NginxError, readConf } from './installation.ts'
@@ -62,8 +60,8 @@ export async function adoptNginx(deps: AdoptionDeps): Promise<AdoptionRecord> {
   const text = readConf(installation)
   const options = { error_log_path: plan.error_log_path, conf_d_path: plan.conf_d_path }
   const adopted = adopt(text, options)
-  const carried = readCarried(installation, text, adopted.includes)
-  const folder = prepareFirstFolder(deps, plan)
+  const hash_floors = mergeFloors(adopted.floors, known?.hash_floors)
+  const folder = prepareFirstFolder(deps, plan, hash_floors)
   try {
     const tested = swapInclude(adopted.text, currentInclude(plan.conf_d_path), `${folder.path}/*.conf`)
     await mustPass(testText(installation, tested, AGENT_LIMITS.nginx_test_max_ms), 'taken over by NxMesh')
@@ -81,13 +79,13 @@ export async function adoptNginx(deps: AdoptionDeps): Promise<AdoptionRecord> {
     await putBack(deps, text)
     throw error
   }
-  const record: AdoptionRecord = { ...plan, backup_path, carried }
+  const record: AdoptionRecord = { ...plan, backup_path, hash_floors }
   writeAdoption(paths, record)
   log('info', 'nginx.conf is owned by NxMesh now', { conf_path: plan.conf_path, backup_path })
   return record
 }
 
-type Plan = Omit<AdoptionRecord, 'backup_path' | 'carried'>
+type Plan = Omit<AdoptionRecord, 'backup_path' | 'hash_floors'>
 
 async function makePlan({ installation }: AdoptionDeps, known: AdoptionRecord | null): Promise<Plan> {
   const { settings, conf_path, conf_d_path, build } = installation
@@ -119,20 +117,17 @@ function isAdopted(installation: Installation, record: AdoptionRecord): boolean 
   return whole && !adopt(readConf(installation), { error_log_path, conf_d_path }).changed
 }
 
-function readCarried(
-  { conf_path }: Installation,
-  text: string,
-  includes: ReturnType<typeof adopt>['includes'],
-): AdoptionRecord['carried'] {
-  const texts: CarriedText[] = [{ context: 'main', text }]
-  for (const { pattern, context } of includes) {
-    if (context === 'other') continue
-    for (const path of expandPattern(pattern, dirname(conf_path))) {
-      texts.push({ context, text: readText(path) ?? '' })
-    }
+/** Once removed from nginx.conf, a size is only known from here. */
+function mergeFloors(a: HashFloors, b: HashFloors | undefined): HashFloors {
+  const larger = (one: number | null, other: number | null) =>
+    one === null || other === null ? (one ?? other) : Math.max(one, other)
+  return {
+    server_names_hash_max_size: larger(a.server_names_hash_max_size, b?.server_names_hash_max_size ?? null),
+    server_names_hash_bucket_size: larger(
+      a.server_names_hash_bucket_size,
+      b?.server_names_hash_bucket_size ?? null,
+    ),
   }
-  const { default_servers, http_directives } = carriedFacts(texts)
-  return { default_servers, http_directives }
 }
 
 interface FirstFolder {
@@ -143,7 +138,11 @@ interface FirstFolder {
 }
 
 /** So that `current` never dangles, which nginx would take for "no sites". */
-function prepareFirstFolder({ now, newId }: AdoptionDeps, { conf_d_path, status_port }: Plan): FirstFolder {
+function prepareFirstFolder(
+  { now, newId, installation }: AdoptionDeps,
+  { conf_d_path, status_port }: Plan,
+  hash_floors: HashFloors,
+): FirstFolder {
   const current = readLink(join(conf_d_path, 'current'))
   if (current !== null && isFolder(join(conf_d_path, current))) {
     return { name: current, path: join(conf_d_path, current), apply_id: '', is_new: false }
@@ -154,6 +153,18 @@ function prepareFirstFolder({ now, newId }: AdoptionDeps, { conf_d_path, status_
   makeDeploymentFolder(path)
   const marker = { port: status_port, deployment_id: NOTHING_DEPLOYED, generation: 0, apply_id }
   writeExclusive(join(path, ENTRY_PATH), renderEntry(path), 0o644, true)
+  const http = renderHttp(
+    { kind: 'http', longest_server_name: 0, server_name_count: 0 },
+    {
+      nginx_version: installation.build.version,
+      modules: [],
+      listen_address: null,
+      carried: { default_servers: [], http_directives: [], hash_floors },
+    },
+  )
+  // The names of the carried sites need what was taken out of nginx.conf for them.
+  if (Object.values(hash_floors).some(size => size !== null))
+    writeExclusive(join(path, http.path), http.text, 0o644, true)
   writeExclusive(join(path, STATUS_PATH), renderStatus(marker), 0o644, true)
   syncFolder(path)
   return { name, path, apply_id, is_new: true }

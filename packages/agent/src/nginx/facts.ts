@@ -5,6 +5,7 @@ import { sha256Hex } from '../host/files.ts'
 import { hostName } from '../host/system.ts'
 import type { AdoptionRecord } from '../state/adoption.ts'
 import { AGENT_VERSION, RENDERER_VERSION } from '../version.ts'
+import { makeCarriedReader } from './carried.ts'
 import { binaryIdentity, type Installation, readBuild, readConf } from './installation.ts'
 
 /** What rendering depends on, and a short text that changes whenever that changes. */
@@ -14,13 +15,14 @@ export interface HostFacts {
 }
 
 export interface FactsReader {
-  /** Reads `nginx -V` again only when the executable was replaced. */
+  /** Reads `nginx -V` again only when the executable was replaced, and configuration files only when they were changed. */
   read(): Promise<HostFacts>
 }
 
 export function makeFactsReader(installation: Installation, adoption: AdoptionRecord): FactsReader {
   let identity = binaryIdentity(installation)
   let build = installation.build
+  const carried = makeCarriedReader(installation, adoption)
   return {
     async read() {
       const now = binaryIdentity(installation)
@@ -34,7 +36,7 @@ export function makeFactsReader(installation: Installation, adoption: AdoptionRe
         nginx_version: build.version,
         modules,
         listen_address: installation.settings.listen_address,
-        carried: adoption.carried,
+        carried: { ...carried.read(), hash_floors: adoption.hash_floors },
       }
       return { render, key: factsKey(render) }
     },
@@ -65,6 +67,7 @@ const CAPABILITIES: Readonly<Record<string, string>> = {
 }
 
 export function agentFacts({ render }: HostFacts): AgentFacts {
+  const { carried } = render
   const capabilities = render.modules.flatMap(module => CAPABILITIES[module] ?? [])
   return {
     hostname: hostName(),
@@ -76,8 +79,9 @@ export function agentFacts({ render }: HostFacts): AgentFacts {
       ...render,
       modules: [...render.modules],
       carried: {
-        default_servers: [...render.carried.default_servers],
-        http_directives: [...render.carried.http_directives],
+        ...carried,
+        default_servers: [...carried.default_servers],
+        http_directives: [...carried.http_directives],
       },
     },
   }

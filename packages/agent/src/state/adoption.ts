@@ -1,6 +1,8 @@
-import type { RenderFacts } from '@nxmesh/nginx/objects'
+import type { Adoption } from '@nxmesh/nginx/adopt'
 import { hasFields, isRecord, readJsonFile, writeJsonFile } from './json-file.ts'
 import type { StatePaths } from './paths.ts'
+
+export type HashFloors = Adoption['floors']
 
 /** What was decided when the agent took nginx.conf over. */
 export interface AdoptionRecord {
@@ -10,7 +12,8 @@ export interface AdoptionRecord {
   readonly backup_path: string | null
   /** Loopback TCP port of the status server. */
   readonly status_port: number
-  readonly carried: RenderFacts['carried']
+  /** Sizes that nginx.conf set before; what NxMesh computes never falls below. */
+  readonly hash_floors: HashFloors
 }
 
 const FIELDS = {
@@ -18,11 +21,11 @@ const FIELDS = {
   conf_d_path: 'string',
   error_log_path: 'string',
   status_port: 'number',
-  carried: 'object',
+  hash_floors: 'object',
 }
 
 const isAdoption = (value: unknown): value is AdoptionRecord =>
-  hasFields(value, FIELDS) && isRecord(value) && isRecord(value.carried)
+  hasFields(value, FIELDS) && isRecord(value) && isRecord(value.hash_floors)
 
 /** Null before adoption. @throws StateError */
 export function readAdoption(paths: StatePaths): AdoptionRecord | null {

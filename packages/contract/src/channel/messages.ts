@@ -59,6 +59,12 @@ export const AgentFacts = z.object({
     carried: z.object({
       default_servers: z.array(z.string().max(128)).max(1_000),
       http_directives: z.array(z.string().max(128)).max(1_000),
+      hash_floors: z
+        .object({
+          server_names_hash_max_size: counter.nullable(),
+          server_names_hash_bucket_size: counter.nullable(),
+        })
+        .exactOptional(),
     }),
   }),
 })
