@@ -158,13 +158,16 @@ export type VirtualHostData = z.infer<typeof VirtualHostData>
 
 // --- What every versioned kind shares ---
 
-const resourceFields = {
-  id: v.id,
-  workspace_id: v.id,
-  version_number: z.int(),
-  created_at: v.time,
-  updated_at: v.time,
-}
+/** In the order in which answers give their fields. */
+const resourceOf = <const F extends z.ZodRawShape>(fields: F) =>
+  z.object({
+    id: v.id,
+    workspace_id: v.id,
+    ...fields,
+    version_number: z.int(),
+    created_at: v.time,
+    updated_at: v.time,
+  })
 const changeFields = { change_summary: v.text(LIMITS.summary_chars).optional() }
 
 type WithoutDefault<T extends z.core.SomeType> = T extends z.ZodDefault<infer Inner> ? Inner : T
@@ -182,12 +185,12 @@ function patchOf<const F extends Record<string, z.ZodType>>(fields: F) {
   return z.strictObject({ ...shape, ...changeFields } as PatchShape<F> & typeof changeFields)
 }
 
-export const Upstream = z.object({ ...resourceFields, ...upstreamFields })
+export const Upstream = resourceOf(upstreamFields)
 export type Upstream = z.infer<typeof Upstream>
 export const UpstreamCreate = z.strictObject({ workspace_id: v.id, ...upstreamFields, ...changeFields })
 export const UpstreamPatch = patchOf(upstreamFields)
 
-export const VirtualHost = z.object({ ...resourceFields, ...virtualHostFields })
+export const VirtualHost = resourceOf(virtualHostFields)
 export type VirtualHost = z.infer<typeof VirtualHost>
 export const VirtualHostCreate = z.strictObject({ workspace_id: v.id, ...virtualHostFields, ...changeFields })
 export const VirtualHostPatch = patchOf(virtualHostFields)

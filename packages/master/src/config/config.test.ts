@@ -86,6 +86,19 @@ forEachEngine((_engine, open) => {
       for (const one of versions.items) ENDPOINTS.upstreams_versions_get.response.parse({ data: one })
     })
 
+    test('answers its fields in the order of the schema: what it is first, a location by its path', async () => {
+      const made = await world.create('virtual_host', site(fresh('order')), false)
+      const { id } = made.data
+      const [version] = (await world.config.versions(OWNER, 'virtual_host', id, slice)).items
+      for (const seen of [made.data, await world.config.get(OWNER, 'virtual_host', id)]) {
+        const fields = Object.keys(seen)
+        expect(fields.slice(0, 4)).toEqual(['id', 'workspace_id', 'name', 'server_name'])
+        expect(fields.slice(-3)).toEqual(['version_number', 'created_at', 'updated_at'])
+        expect(Object.keys((seen.locations as object[])[0] ?? {})[0]).toBe('path')
+      }
+      expect(Object.keys(version?.data ?? {}).slice(0, 2)).toEqual(['name', 'server_name'])
+    })
+
     test('that changes nothing makes no version and no deployment', async () => {
       const made = await world.create('upstream', pool(fresh('same')), false)
       const again = await world.update('upstream', made.data.id, { algorithm: 'round_robin' }, false)

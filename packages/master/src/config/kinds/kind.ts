@@ -27,6 +27,8 @@ export interface ConfigKind {
   readonly noun: string
   /** The data of a version, validated as a whole. */
   readonly data: z.ZodType<Record<string, unknown>>
+  /** What the API shows: the data with what every kind has around it. */
+  readonly resource: z.ZodType
   nameOf(data: unknown): string
   references(data: unknown): readonly Reference[]
   claims(data: unknown): readonly Claim[]
@@ -40,6 +42,7 @@ interface TypedKind<D> {
   readonly kind: Kind
   readonly noun: string
   readonly data: z.ZodType<D>
+  readonly resource: z.ZodType
   nameOf(data: D): string
   references(data: D): readonly Reference[]
   claims(data: D): readonly Claim[]
@@ -52,6 +55,7 @@ export const defineKind = <D extends object>(kind: TypedKind<D>): ConfigKind => 
   kind: kind.kind,
   noun: kind.noun,
   data: kind.data as unknown as ConfigKind['data'],
+  resource: kind.resource,
   nameOf: data => kind.nameOf(data as D),
   references: data => kind.references(data as D),
   claims: data => kind.claims(data as D),

@@ -1,10 +1,11 @@
-import { type AgentSelector, VirtualHostData, values } from '@nxmesh/contract'
+import { type AgentSelector, VirtualHost, VirtualHostData, values } from '@nxmesh/contract'
 import { type AgentMention, type Claim, defineKind, nameClaim, type Reference } from './kind.ts'
 
 export const virtualHostKind = defineKind<VirtualHostData>({
   kind: 'virtual_host',
   noun: 'virtual host',
   data: VirtualHostData,
+  resource: VirtualHost,
   nameOf: data => data.name,
   references: data => data.locations.flatMap(referencesOf),
   claims: data => [nameClaim('virtual_host', 'virtual host', data.name), ...serverNameClaims(data)],
