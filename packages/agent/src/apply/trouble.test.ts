@@ -184,8 +184,6 @@ describe('the agent finds the master process of nginx', () => {
       expect((await scene.agent.commit(2, bundle)).type).toBe('serving')
       expect(await served(scene)).toBe('two')
       if (text === bystander) expect(readProcess(Number(written))).not.toBeNull()
-      const pid = /(\d+)#\d+: signal 1 \(SIGHUP\)/.exec(scene.nginx.errorLog())?.[1] ?? ''
-      writeFileSync(join(scene.nginx.folder, 'nginx.pid'), `${pid}\n`)
     })
   }
 })

@@ -1,7 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isAlive, type ProcessId, readProcess, sendSignal } from '../host/processes.ts'
+import { allPids, isAlive, type ProcessId, readProcess, sendSignal } from '../host/processes.ts'
 import { freeLoopbackPort } from '../host/sockets.ts'
 import { type Installation, locateNginx, type NginxSettings } from '../nginx/installation.ts'
 import { findMaster } from '../nginx/master-process.ts'
@@ -55,8 +63,10 @@ http {
 `
 
 export async function makePrivateNginx(options: PrivateNginxOptions = {}): Promise<PrivateNginx> {
-  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'nxmesh-nginx-'))
+  sweep()
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), PREFIX))
   mkdirSync(folder, { recursive: true })
+  if (options.folder === undefined) writeFileSync(join(folder, OWNER), JSON.stringify(self()))
   const port = options.port ?? (await freeLoopbackPort())
   const conf_path = join(folder, 'nginx.conf')
   writeFileSync(
@@ -77,6 +87,7 @@ export async function makePrivateNginx(options: PrivateNginxOptions = {}): Promi
   }
   const installation = await locateNginx(settings)
   const master = () => findMaster(installation, null)
+  const started: ProcessId[] = []
   return {
     folder,
     conf_path,
@@ -84,11 +95,16 @@ export async function makePrivateNginx(options: PrivateNginxOptions = {}): Promi
     settings,
     installation,
     master,
-    start: () => startNginx(installation, null),
+    async start() {
+      const one = await startNginx(installation, null)
+      started.push(one)
+      return one
+    },
     get: (path, host, at = port) => get(`http://127.0.0.1:${at}${path}`, host),
     errorLog: () => readFileSync(join(folder, 'error.log'), 'utf8'),
     async close() {
-      await stop(master())
+      // A test may have left a pid file that names nobody.
+      for (const one of new Set([...started, ...mastersOf(folder)])) await stop(one)
       if (options.folder === undefined) rmSync(folder, { recursive: true, force: true })
     },
   }
@@ -107,10 +123,55 @@ async function get(url: string, host: string): Promise<{ status: number; body: s
   return { status: answer.status, body: await answer.text() }
 }
 
-async function stop(master: ProcessId | null): Promise<void> {
-  if (master === null) return
+/** By their command line, which names the folder. */
+function mastersOf(folder: string): ProcessId[] {
+  return allPids().flatMap(pid => {
+    const facts = readProcess(pid)
+    const title = facts?.title ?? ''
+    return facts && title.startsWith('nginx: master') && `${title} `.includes(` ${folder} `)
+      ? [{ pid: facts.pid, started: facts.started }]
+      : []
+  })
+}
+
+const PREFIX = 'nxmesh-nginx-'
+const OWNER = 'owner.json'
+
+/** Who made a folder. Numbers of processes mean something only within their namespace. */
+interface Owner extends ProcessId {
+  readonly namespace: string
+}
+
+function self(): Owner {
+  const { pid } = process
+  return { pid, started: readProcess(pid)?.started ?? 0, namespace: readlinkSync('/proc/self/ns/pid') }
+}
+
+let swept = false
+
+/** Ends what tests left that were killed: nginx is a daemon, nothing else would end it. */
+function sweep(): void {
+  if (swept) return
+  swept = true
+  for (const name of readdirSync(tmpdir()).filter(one => one.startsWith(PREFIX))) {
+    const folder = join(tmpdir(), name)
+    const owner = ownerOf(folder)
+    if (owner === null || owner.namespace !== self().namespace || isAlive(owner)) continue
+    for (const one of mastersOf(folder)) sendSignal(one, 'SIGTERM')
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function ownerOf(folder: string): Owner | null {
+  try {
+    return JSON.parse(readFileSync(join(folder, OWNER), 'utf8'))
+  } catch {
+    return null
+  }
+}
+
+async function stop(master: ProcessId): Promise<void> {
   sendSignal(master, 'SIGTERM')
   await pollUntil(() => (isAlive(master) ? null : true), STOP_MAX_MS)
-  const left = readProcess(master.pid)
-  if (left?.started === master.started) throw new Error(`nginx ${master.pid} does not end`)
+  if (isAlive(master)) throw new Error(`nginx ${master.pid} does not end`)
 }
