@@ -38,4 +38,9 @@ export const MASTER_LIMITS = {
   channel_idle_timeout_s: 120,
   stop_grace_ms: 5_000,
   held_requests: 2_000,
+  /** Bodies that are being read at once: of callers with credentials, and of strangers. A sender is a principal or an address. */
+  bodies_bytes: 67_108_864,
+  bodies_sender_bytes: 16_777_216,
+  public_bodies_bytes: 16_777_216,
+  public_bodies_sender_bytes: 1_048_576,
 } as const

@@ -11,12 +11,14 @@ import { z } from 'zod'
 import type { Authenticator, Origin } from '../access/authenticator.ts'
 import type { Caller } from '../access/caller.ts'
 import { type Answer, errorAnswer } from './answer.ts'
+import type { BodyRoom } from './body-room.ts'
 import type { Connection } from './connection.ts'
 import type { HeldRequests } from './held-requests.ts'
 import { type Idempotency, requestHash } from './idempotency.ts'
 import { etagOf, parseIfMatch, refuseForeignOrigin } from './preconditions.ts'
 import type { RateLimiter } from './rate-limiter.ts'
 import { parseBody, readBody } from './read-body.ts'
+import { addressKey } from './token-buckets.ts'
 
 export interface Incoming {
   readonly request: Request
@@ -33,6 +35,10 @@ export interface EndpointDeps {
   readonly limiter: RateLimiter
   readonly held: HeldRequests
   readonly log: Logger
+  /** Of callers with credentials. */
+  readonly bodies: BodyRoom
+  /** Of strangers, so that they take no room from the others. */
+  readonly public_bodies: BodyRoom
 }
 
 /** A route with the types of its row taken off: the table has checked them against the row. */
@@ -52,6 +58,7 @@ const NO_BYTES = new Uint8Array(0)
 export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps) {
   const parse = parserOf(row)
   const changes = row.method !== 'GET'
+  const room = typeof row.access === 'string' ? deps.bodies : deps.public_bodies
   const max_bytes = typeof row.access === 'string' ? LIMITS.body_bytes : LIMITS.public_body_bytes
   // What is created has no version yet that could be the wrong one.
   const conditional = row.etag === true && row.method !== 'POST'
@@ -62,7 +69,9 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
     if (changes) refuseForeignOrigin(request.headers)
     const caller = await admit(row, incoming, deps)
     const if_match = changes ? parseIfMatch(request.headers.get('if-match'), conditional) : null
-    const bytes = changes ? await readBody(request, max_bytes) : NO_BYTES
+    const bytes = changes
+      ? await readBody(request, max_bytes, (size, read) => room.run(senderOf(row, caller), size, read))
+      : NO_BYTES
     const { params, query, body } = parse(incoming, bytes)
     const asked = { caller, params, query, body, if_match, url }
     const result = () => (waits(query) ? deps.held.run(connection, () => route(asked)) : route(asked))
@@ -76,6 +85,9 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
     return await deps.idempotency.once(caller.principal, key, hash, settled)
   }
 }
+
+const senderOf = (row: Endpoint, { principal, ip_address }: Caller): string =>
+  typeof row.access === 'string' ? `${principal.type}:${principal.id}` : addressKey(ip_address)
 
 async function admit(row: Endpoint, incoming: Incoming, deps: EndpointDeps): Promise<Caller> {
   const { request, connection, request_id } = incoming

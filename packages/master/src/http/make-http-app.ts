@@ -15,6 +15,7 @@ import { MASTER_LIMITS } from '../limits.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import { type Answer, errorAnswer, toResponse } from './answer.ts'
 import { bindEndpoint, type Incoming } from './bind-endpoint.ts'
+import { BodyRoom } from './body-room.ts'
 import type { Connection } from './connection.ts'
 import { HeldRequests } from './held-requests.ts'
 import { makeIdempotency } from './idempotency.ts'
@@ -67,6 +68,14 @@ function tableOf(deps: HttpDeps): RouteTable<Work> {
     idempotency: makeIdempotency(deps),
     limiter: makeRateLimiter(deps.now, deps.rates),
     held: new HeldRequests(MASTER_LIMITS.held_requests),
+    bodies: new BodyRoom({
+      max_bytes: MASTER_LIMITS.bodies_bytes,
+      sender_max_bytes: MASTER_LIMITS.bodies_sender_bytes,
+    }),
+    public_bodies: new BodyRoom({
+      max_bytes: MASTER_LIMITS.public_bodies_bytes,
+      sender_max_bytes: MASTER_LIMITS.public_bodies_sender_bytes,
+    }),
   }
   for (const [id, row] of Object.entries(ENDPOINTS))
     table.add(

@@ -3,15 +3,22 @@ import { parseStrictJson } from './strict-json.ts'
 
 const NOTHING = new Uint8Array(0)
 
+/** Runs `read` when there is room for `bytes`, or throws. */
+export type RoomFor = <T>(bytes: number, read: () => Promise<T>) => Promise<T>
+
 /**
  * Reads a request's body into memory, at most `max_bytes` (PAYLOAD_TOO_LARGE): refused by its declared length before a
  * byte is read, or while it arrives. A body that is not declared as plain `application/json` is UNSUPPORTED_MEDIA_TYPE.
  */
-export async function readBody(request: Request, max_bytes: number): Promise<Uint8Array> {
-  if (request.body === null) return NOTHING
-  const declared = request.headers.get('content-length')
-  if (declared !== null && Number(declared) > max_bytes) throw tooLarge(max_bytes)
-  const bytes = declared === null ? await collect(request.body, max_bytes) : await readWhole(request)
+export async function readBody(request: Request, max_bytes: number, room: RoomFor): Promise<Uint8Array> {
+  const { body } = request
+  if (body === null) return NOTHING
+  const declared = declaredLength(request.headers)
+  if (declared !== null && declared > max_bytes) throw tooLarge(max_bytes)
+  const bytes =
+    declared === null
+      ? await room(max_bytes, () => collect(body, max_bytes))
+      : await room(declared, () => readWhole(request))
   if (bytes.byteLength > max_bytes) throw tooLarge(max_bytes)
   if (bytes.byteLength > 0) requireJson(request.headers)
   return bytes
@@ -27,6 +34,12 @@ export function parseBody(bytes: Uint8Array): unknown {
     throw new ApiError('MALFORMED_REQUEST', 'The body is not valid UTF-8', { cause })
   }
   return parseStrictJson(text)
+}
+
+/** Null where it is not a length: the body may then be of any. */
+function declaredLength(headers: Headers): number | null {
+  const text = headers.get('content-length')
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null
 }
 
 async function readWhole(request: Request): Promise<Uint8Array> {
