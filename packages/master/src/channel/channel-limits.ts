@@ -18,6 +18,10 @@ export const CHANNEL_LIMITS = {
   /** Refusals of one kind, from one address, in the name of one agent: one audit row in this time. */
   refusal_quiet_ms: 60_000,
   refusal_keys: 10_000,
+  /** Rows that one address may cause: at once, and then one in this time. */
+  refusal_address_rows_burst: 20,
+  refusal_address_row_ms: 60_000,
+  /** The same for all addresses together. */
   refusal_rows_burst: 200,
   refusal_rows_per_s: 2,
 } as const

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Caller } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
-import { makeTokenBuckets } from '../http/token-buckets.ts'
+import { addressKey, makeTokenBuckets } from '../http/token-buckets.ts'
 import { CHANNEL_LIMITS } from './channel-limits.ts'
 
 export interface Refusal {
@@ -19,7 +19,10 @@ export interface Refusal {
   readonly ip_address: string | null
 }
 
-/** Logs and audits what was refused, bounded: a flood becomes one row that counts. */
+/**
+ * Logs and audits what was refused, bounded: of a flood from one address, after the first rows, one row a minute that says
+ * in `suppressed` how many were left out before it.
+ */
 export interface Refusals {
   note(refusal: Refusal): void
 }
@@ -32,34 +35,53 @@ export interface RefusalsDeps {
 }
 
 export function makeRefusals(deps: RefusalsDeps): Refusals {
-  const quiet = new Map<string, { since_ms: number; suppressed: number }>()
-  const rows = makeTokenBuckets(
+  const { now } = deps
+  const noted_ms = new Map<string, number>()
+  const left_out = new Map<string, number>()
+  const by_address = makeTokenBuckets(
+    {
+      burst: CHANNEL_LIMITS.refusal_address_rows_burst,
+      per_s: 1_000 / CHANNEL_LIMITS.refusal_address_row_ms,
+    },
+    CHANNEL_LIMITS.refusal_keys,
+    now,
+  )
+  const by_all = makeTokenBuckets(
     { burst: CHANNEL_LIMITS.refusal_rows_burst, per_s: CHANNEL_LIMITS.refusal_rows_per_s },
     1,
-    deps.now,
+    now,
   )
 
-  /** How many of this kind were left out since the last row; null: leave this one out too. */
-  const due = (key: string): number | null => {
-    const now_ms = deps.now().getTime()
-    const known = quiet.get(key)
-    const silenced =
-      known !== undefined && Math.abs(now_ms - known.since_ms) < CHANNEL_LIMITS.refusal_quiet_ms
-    if (silenced || rows.take('all') > 0) {
-      if (known) known.suppressed += 1
-      return null
+  /** Whether this one gets a row. What a stranger claims may be new each time; where it comes from is not. */
+  const due = (kind: string, address: string): boolean => {
+    const now_ms = now().getTime()
+    const since_ms = noted_ms.get(kind)
+    if (since_ms !== undefined && Math.abs(now_ms - since_ms) < CHANNEL_LIMITS.refusal_quiet_ms) return false
+    if (by_address.take(address) > 0) return false
+    if (by_all.take('all') > 0) {
+      by_address.giveBack(address)
+      return false
     }
-    quiet.delete(key)
-    quiet.set(key, { since_ms: now_ms, suppressed: 0 })
-    const oldest = quiet.keys().next()
-    if (quiet.size > CHANNEL_LIMITS.refusal_keys && !oldest.done) quiet.delete(oldest.value)
-    return known?.suppressed ?? 0
+    remember(noted_ms, kind, now_ms)
+    return true
+  }
+
+  /** How many from this address were left out since its last row; null: leave this one out too. */
+  const suppressedBefore = (kind: string, address: string): number | null => {
+    const suppressed = left_out.get(address) ?? 0
+    if (due(kind, address)) {
+      left_out.delete(address)
+      return suppressed
+    }
+    remember(left_out, address, suppressed + 1)
+    return null
   }
 
   return {
     note(refusal) {
       const { action, reason, agent_id, workspace_id, key_id, ip_address } = refusal
-      const suppressed = due(`${action} ${reason} ${agent_id} ${ip_address}`)
+      const address = addressKey(ip_address)
+      const suppressed = suppressedBefore(`${action} ${reason} ${agent_id} ${address}`, address)
       if (suppressed === null) return
       deps.log.warn({ agent_id, key_id, ip_address, reason, suppressed }, `Refused: ${action}`)
       const event = {
@@ -75,6 +97,14 @@ export function makeRefusals(deps: RefusalsDeps): Refusals {
       })
     },
   }
+}
+
+/** Sets the newest; forgets the one set longest ago when there are too many. */
+function remember(map: Map<string, number>, key: string, value: number): void {
+  map.delete(key)
+  map.set(key, value)
+  const oldest = map.keys().next()
+  if (map.size > CHANNEL_LIMITS.refusal_keys && !oldest.done) map.delete(oldest.value)
 }
 
 /** Who was refused is not known to be anyone: the claimed agent is the object, not the principal. */
