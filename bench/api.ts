@@ -8,8 +8,8 @@ import { median, type Result } from './results.ts'
 
 /** API reads with authorization and database, beside the same query behind bare Hono in the same process, in turns. */
 
-const ROUNDS = 5
-const SECONDS = 3
+const ROUNDS = 15
+const SECONDS = 1
 const CONNECTIONS = 16
 const BUDGET_TIMES_FLOOR = 1.5
 const US_PER_S = 1e6
