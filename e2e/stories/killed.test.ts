@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { FAULT_STEPS } from '@nxmesh/agent/faults'
+import { childrenOf } from '@nxmesh/agent/host/processes'
 import type { Deployment } from '@nxmesh/contract'
 import { type Backend, startBackend } from '../support/backend.ts'
 import { ask } from '../support/request.ts'
@@ -124,7 +125,7 @@ test('nginx killed and started by itself, without the agent, serves the same con
   await agent.running().stop()
   const master = agent.nginx.master()
   if (!master) throw new Error('nginx does not run')
-  const family = [master.pid, ...workersOf(master.pid)]
+  const family = [master.pid, ...childrenOf(master.pid).map(({ pid }) => pid)]
   for (const pid of family) process.kill(pid, 'SIGKILL')
   await until('nginx to be gone', () => agent.nginx.master() === null)
   const started = spawnSync('/usr/sbin/nginx', ['-p', agent.nginx.folder, '-c', agent.nginx.conf_path])
@@ -155,8 +156,3 @@ test('a local rollback puts the agent on hold, shown by the master, until someon
   await until('the newest edit to be served', async () => (await served()) === edit, { deadline_ms: 30_000 })
   expect(readlinkSync(join(agent.nginx.folder, 'conf.d/current'))).toMatch(/\d{14}/)
 }, 120_000)
-
-function workersOf(pid: number): number[] {
-  const listed = spawnSync('pgrep', ['-P', String(pid)]).stdout.toString()
-  return listed.split('\n').filter(Boolean).map(Number)
-}
