@@ -3,7 +3,14 @@ import { AGENT_LIMITS } from '../limits.ts'
 import { agentFacts } from '../nginx/facts.ts'
 import { NginxError } from '../nginx/installation.ts'
 import type { Orders, Reports } from '../orders.ts'
-import { compareOrders, isSameOrder, type Order, orderOf, positionOf } from '../state/journal.ts'
+import {
+  compareOrders,
+  isSameOrder,
+  type Journal,
+  type Order,
+  orderOf,
+  positionOf,
+} from '../state/journal.ts'
 import { StateError } from '../state/json-file.ts'
 import { commit, drop, prepare } from './apply.ts'
 import { withApplyLock } from './apply-lock.ts'
@@ -138,13 +145,18 @@ function makeFactsTeller(ctx: ApplyContext) {
   }
 }
 
-/** A rollback by hand happens in another process; the master is told without waiting for the next heartbeat. */
+/**
+ * A rollback by hand happens in another process; the master is told without waiting for the next heartbeat. It holds first and
+ * serves later; on hold the agent itself applies nothing, so that what is served then changes by hand only.
+ */
 function watchHold(ctx: ApplyContext): ReturnType<typeof setInterval> {
-  let known = ctx.journal.read().hold
+  const byHand = ({ hold, serving }: Journal) => (hold === null ? '' : `${hold.since} ${serving?.folder}`)
+  let known = byHand(ctx.journal.read())
   return setInterval(() => {
     const journal = ctx.journal.read()
-    if (journal.hold?.since === known?.since) return
-    known = journal.hold
+    const now = byHand(journal)
+    if (now === known) return
+    known = now
     ctx.reports.send({ type: 'position_changed', position: positionOf(journal) })
   }, AGENT_LIMITS.hold_watch_ms)
 }
