@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { freeLoopbackPort } from '../host/sockets.ts'
+import { lastingLoopbackPort } from '../host/sockets.ts'
 import { readMarker } from '../nginx/marker.ts'
 import { pollUntil } from '../poll.ts'
 import {
@@ -260,7 +260,7 @@ describe('what cannot be right', () => {
   }
 
   test('is rejected when another program has the port, and it is named', async () => {
-    const port = await freeLoopbackPort()
+    const port = await lastingLoopbackPort()
     const other = createServer().listen(port, '127.0.0.1')
     await new Promise(resolve => other.once('listening', resolve))
     try {
@@ -284,7 +284,7 @@ describe('a change that passes every test and cannot be loaded', () => {
   test('is undone: the sites of before are served, and the master is told', async () => {
     await deploy(withSites(site(1, nginx.port, 'stays')))
     const before = current()
-    const port = await freeLoopbackPort()
+    const port = await lastingLoopbackPort()
     generation++
     const bundle = makeBundle([...frame(port), site(1, port, 'never')])
     expect((await agent.prepare(generation, bundle)).type).toBe('prepared')

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { AgentMessage } from '@nxmesh/contract/channel/messages'
 import { FAULT_STEPS, type FaultStep } from '../faults.ts'
 import { readProcess } from '../host/processes.ts'
-import { freeLoopbackPort } from '../host/sockets.ts'
+import { lastingLoopbackPort } from '../host/sockets.ts'
 import { readMarker } from '../nginx/marker.ts'
 import { pollUntil } from '../poll.ts'
 import { frame, makeBundle, makeTestAgent, site, type TestAgent, type TestBundle } from '../testing/agent.ts'
@@ -167,7 +167,7 @@ describe('an agent that is killed', () => {
   }, 60_000)
 
   test('while it goes back to the old configuration goes on going back', async () => {
-    const port = await freeLoopbackPort()
+    const port = await lastingLoopbackPort()
     const scene = await setScene(port)
     const other = createServer()
     undo.push(() => new Promise(resolve => other.close(resolve)))

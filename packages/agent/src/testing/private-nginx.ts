@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { allPids, isAlive, type ProcessId, readProcess, sendSignal } from '../host/processes.ts'
-import { freeLoopbackPort } from '../host/sockets.ts'
+import { lastingLoopbackPort } from '../host/sockets.ts'
 import { type Installation, locateNginx, type NginxSettings } from '../nginx/installation.ts'
 import { findMaster } from '../nginx/master-process.ts'
 import { startNginx } from '../nginx/start.ts'
@@ -67,7 +67,7 @@ export async function makePrivateNginx(options: PrivateNginxOptions = {}): Promi
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), PREFIX))
   mkdirSync(folder, { recursive: true })
   if (options.folder === undefined) writeFileSync(join(folder, OWNER), JSON.stringify(self()))
-  const port = options.port ?? (await freeLoopbackPort())
+  const port = options.port ?? (await lastingLoopbackPort())
   const conf_path = join(folder, 'nginx.conf')
   writeFileSync(
     conf_path,
