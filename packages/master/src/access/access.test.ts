@@ -1,6 +1,8 @@
-import { beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { forEachEngine } from '../database/testing.ts'
-import { codeOf, OWNER, openTestApp, type TestApp } from '../http/testing.ts'
+import { closeTestApps, codeOf, OWNER, openTestApp, type TestApp } from '../http/testing.ts'
+
+afterAll(closeTestApps)
 
 forEachEngine((_engine, open) => {
   describe('set-up', () => {

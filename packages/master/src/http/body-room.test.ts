@@ -1,8 +1,10 @@
-import { expect, test } from 'bun:test'
+import { afterAll, expect, test } from 'bun:test'
 import { LIMITS } from '@nxmesh/contract'
 import { MASTER_LIMITS } from '../limits.ts'
 import { BodyRoom } from './body-room.ts'
-import { codeOf, openTestApp, refusal, requests } from './testing.ts'
+import { closeTestApps, codeOf, openTestApp, refusal, requests } from './testing.ts'
+
+afterAll(closeTestApps)
 
 const SENDER_BODIES = MASTER_LIMITS.bodies_sender_bytes / LIMITS.body_bytes
 

@@ -1,6 +1,8 @@
-import { beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { ApiError, ENDPOINTS, LIMITS } from '@nxmesh/contract'
-import { api, ORIGIN, openTestApp, refusal, requests, type TestApp } from './testing.ts'
+import { api, closeTestApps, ORIGIN, openTestApp, refusal, requests, type TestApp } from './testing.ts'
+
+afterAll(closeTestApps)
 
 let app: TestApp
 let token: string

@@ -1,6 +1,8 @@
-import { beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { LIMITS } from '@nxmesh/contract'
-import { OWNER, openTestApp, refusal, requests, type TestApp } from './testing.ts'
+import { closeTestApps, OWNER, openTestApp, refusal, requests, type TestApp } from './testing.ts'
+
+afterAll(closeTestApps)
 
 let app: TestApp
 let token: string

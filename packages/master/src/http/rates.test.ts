@@ -1,6 +1,8 @@
-import { describe, expect, test } from 'bun:test'
+import { afterAll, describe, expect, test } from 'bun:test'
 import type { ApiError } from '@nxmesh/contract'
-import { api, codeOf, openTestApp } from './testing.ts'
+import { api, closeTestApps, codeOf, openTestApp } from './testing.ts'
+
+afterAll(closeTestApps)
 
 describe('rates', () => {
   test('a caller that asks too much waits as long as it is told; others do not', async () => {

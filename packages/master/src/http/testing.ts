@@ -1,4 +1,3 @@
-import { afterAll } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -175,9 +174,10 @@ async function openTemporary(): Promise<Database> {
   return database
 }
 
-afterAll(async () => {
+/** For the `afterAll` of each file that opens a test app: files that share a process share this module as well. */
+export async function closeTestApps(): Promise<void> {
   for (const { database, dir } of temporary.splice(0)) {
     await database.close()
     rmSync(dir, { recursive: true, force: true })
   }
-})
+}

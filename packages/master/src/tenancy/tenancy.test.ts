@@ -1,12 +1,14 @@
-import { beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { ApiError, Client } from '@nxmesh/contract'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import { forEachEngine } from '../database/testing.ts'
-import { codeOf, openTestApp, type TestApp } from '../http/testing.ts'
+import { closeTestApps, codeOf, openTestApp, type TestApp } from '../http/testing.ts'
 import { newId } from '../ids.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import type { Tenancy } from './tenancy.ts'
 import { makeTenancy } from './tenancy-service.ts'
+
+afterAll(closeTestApps)
 
 forEachEngine((_engine, open) => {
   let app: TestApp
