@@ -5,7 +5,9 @@ import { ConfigError, printConfig } from './config.ts'
 import { flagOf, OPTION_KEYS, OPTIONS, type Option, variableOf } from './config-options.ts'
 import type { ConfigSources } from './config-values.ts'
 import { DataFolderInUseError } from './data-lock.ts'
+import { DatabaseDamagedError, DatabaseLostError } from './database/database-errors.ts'
 import { DatabaseTooNewError } from './database/migrate.ts'
+import { FileModeError } from './files.ts'
 import { MasterKeyError } from './secrets/master-key.ts'
 import { ListenError } from './serve.ts'
 
@@ -16,7 +18,10 @@ const EXPLAINED = [
   ConfigError,
   CertificateError,
   DataFolderInUseError,
+  DatabaseDamagedError,
+  DatabaseLostError,
   DatabaseTooNewError,
+  FileModeError,
   ListenError,
   MasterKeyError,
 ]

@@ -8,6 +8,7 @@ export const MASTER_LIMITS = {
   statements_cached: 256,
   sqlite_busy_ms: 5_000,
   sqlite_wal_keep_bytes: 67_108_864,
+  sqlite_check_at_start_bytes: 16_777_216,
   postgres_connections: 10,
   postgres_connect_ms: 10_000,
   postgres_statement_ms: 30_000,

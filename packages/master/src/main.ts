@@ -1,12 +1,13 @@
-import { mkdirSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { openAuthority, readGivenIdentity, type ServerIdentity } from './certificates/authority.ts'
 import { serverNames } from './certificates/certificate-rules.ts'
 import { type Compose, compose, type MasterServices } from './compose.ts'
 import type { MasterConfig } from './config.ts'
+import { openDataFolder } from './data-folder.ts'
 import { lockDataFolder } from './data-lock.ts'
 import type { Database } from './database/database.ts'
+import { checkLarge } from './database/integrity.ts'
 import { openDatabase } from './database/open-database.ts'
 import { Endings } from './endings.ts'
 import { newId } from './ids.ts'
@@ -43,7 +44,7 @@ export interface MasterOverrides {
 /**
  * Starts a master: the real composition root, for the executable as for tests and benchmarks. Resolves when it serves.
  * Throws, with everything taken given back, what the operator must mend: `DataFolderInUseError`, `DatabaseTooNewError`,
- * `MasterKeyError`, `CertificateError`, `ListenError`.
+ * `DatabaseLostError`, `DatabaseDamagedError`, `FileModeError`, `MasterKeyError`, `CertificateError`, `ListenError`.
  */
 export async function startMaster(config: MasterConfig, overrides: MasterOverrides): Promise<RunningMaster> {
   const endings = new Endings()
@@ -65,10 +66,12 @@ async function start(
   const log = overrides.log.child({ component: 'master' })
   const began_ms = performance.now()
 
-  mkdirSync(config.data_dir, { recursive: true, mode: 0o700 })
+  const folder = openDataFolder(config.data_dir)
   endings.add(lockDataFolder(config.data_dir))
-  const db = await openDatabase(config.database_url, err =>
-    log.warn({ err }, 'A database connection was lost'),
+  const db = await openDatabase(
+    config.database_url,
+    err => log.warn({ err }, 'A database connection was lost'),
+    { had_data: folder.had_data },
   )
   endings.add(() => db.close())
   const secrets = await openSecrets({ db, source: config.master_key, now, newId: ids })
@@ -77,6 +80,12 @@ async function start(
     : await openAuthority({ db, secrets, now, data_dir: config.data_dir }, namesOf(config))
   warnOfEnd(identity, now(), log)
 
+  const integrity = checkLarge(
+    config.database_url,
+    err => log.error({ err }, 'The database is damaged: the master is not ready any more'),
+    err => log.warn({ err }, 'The database could not be looked through for damage'),
+  )
+  endings.add(() => integrity.stop())
   const reached = { url: '' }
   const parts = compose({
     ...(overrides.rates ? { rates: overrides.rates } : {}),
@@ -87,11 +96,13 @@ async function start(
     newId: ids,
     masterUrl: () => reached.url,
     ca_fingerprint: identity.ca_fingerprint,
-    ready: () => isReady(db),
+    ready: async () => !integrity.damaged() && (await isReady(db)),
   })
   endings.add(() => parts.stop())
   const setup_token = await parts.services.setup.issueToken()
   await parts.recover()
+  // From here on someone may put data into it.
+  folder.markUsed(now())
 
   const listeners = listen(config, identity, parts)
   endings.add(() => listeners.stop())

@@ -13,6 +13,9 @@ export class DatabaseTooNewError extends Error {
   }
 }
 
+/** Called with no migration done yet, before anything is written; throws where that must not be. */
+export type OnFresh = () => void
+
 /**
  * Brings a database to this master's schema, each migration in a transaction. Does nothing but one read when it is there
  * already, for a quick start.
@@ -20,9 +23,11 @@ export class DatabaseTooNewError extends Error {
 export async function migrate(
   db: Kysely<unknown>,
   migrations: Readonly<Record<string, Migration>> = MIGRATIONS,
+  onFresh: OnFresh = () => undefined,
 ): Promise<void> {
   const done = await executedMigrations(db)
   const unknown_migration = done.find(name => !Object.hasOwn(migrations, name))
+  if (done.length === 0) onFresh()
   if (unknown_migration) throw new DatabaseTooNewError(unknown_migration)
   if (done.length === Object.keys(migrations).length) return
   const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) } })

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { writeFileDurably } from '../files.ts'
+import { exposed, requirePrivate, writeFileDurably } from '../files.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 
 const KEY_BYTES = 32
@@ -41,7 +41,21 @@ export function loadMasterKey(source: MasterKeySource, first_start: boolean): Ui
     }
     writeFileDurably(source.file, `${randomBytes(KEY_BYTES).toString('base64url')}\n`)
   }
+  requireKeyMode(source)
   return decode(readKeyFile(source.file), source.file)
+}
+
+const WHAT = 'The master key file'
+
+/**
+ * The file in the data folder is its owner's alone. One that is given may be shared with a group for reading when it is
+ * root's: so systemd's credentials and mounted secrets come. Throws `FileModeError`.
+ */
+function requireKeyMode({ file, may_create }: MasterKeySource): void {
+  const { mode, uid } = statSync(file)
+  const shared = !may_create && uid === 0 && (mode & 0o060) === 0o040
+  if (!shared) requirePrivate(WHAT, file)
+  else if ((mode & 0o006) !== 0) throw exposed(WHAT, file, mode, 0o440)
 }
 
 function readKeyFile(file: string): string {

@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Database } from '../database/database.ts'
@@ -82,15 +91,46 @@ describe('the master key', () => {
 
   test('comes from a file, an environment file, a command or the environment', () => {
     const plain = join(dir, 'plain')
-    writeFileSync(plain, `${key(7)}\n`)
+    writeFileSync(plain, `${key(7)}\n`, { mode: 0o600 })
     const environment = join(dir, 'environment')
-    writeFileSync(environment, `# secrets\nOTHER=1\nNXMESH_MASTER_KEY="${key(8)}"\n`)
+    writeFileSync(environment, `# secrets\nOTHER=1\nNXMESH_MASTER_KEY="${key(8)}"\n`, { mode: 0o600 })
     const first = (source: Partial<MasterKeySource>) => loadMasterKey(from(source), false)[0]
     expect(first({ file: plain })).toBe(7)
     expect(first({ file: environment })).toBe(8)
     expect(first({ command: `cat ${plain}` })).toBe(7)
     expect(first({ value: Buffer.alloc(32, 9).toString('hex') })).toBe(9)
   })
+
+  test('in a file that others can read or change is refused, with the command that mends it', () => {
+    const file = join(dir, 'exposed')
+    writeFileSync(file, key(7))
+    const load = (mode: number, may_create: boolean, uid = process.getuid?.() ?? 0) => {
+      chmodSync(file, mode)
+      if (process.getuid?.() === 0) chownSync(file, uid, 0)
+      return () => loadMasterKey(from({ file, may_create }), false)
+    }
+    for (const mode of [0o640, 0o620, 0o604, 0o602, 0o666]) {
+      expect(load(mode, true)).toThrow(`(mode ${mode.toString(8)}). Run: chmod 600 ${file}`)
+      expect(load(mode, false, 12_345)).toThrow('Run: chmod 600')
+    }
+    for (const mode of [0o600, 0o400]) expect(load(mode, true)()[0]).toBe(7)
+  })
+
+  // Only root can make a file of root's.
+  test.skipIf(process.getuid?.() !== 0)(
+    'that is given in a file of root’s may be shared with a group',
+    () => {
+      const file = join(dir, 'shared')
+      writeFileSync(file, key(7))
+      const load = (mode: number) => {
+        chmodSync(file, mode)
+        return () => loadMasterKey(from({ file }), false)
+      }
+      for (const mode of [0o440, 0o640]) expect(load(mode)()[0]).toBe(7)
+      expect(load(0o444)).toThrow('chmod 440')
+      for (const mode of [0o644, 0o642, 0o660, 0o620]) expect(load(mode)).toThrow('chmod')
+    },
+  )
 
   test('that is missing, short or not there for a command is a clear error', () => {
     const load = (source: Partial<MasterKeySource>) => () => loadMasterKey(from(source), true)

@@ -1,0 +1,29 @@
+/** There was a database, and now there is an empty one in its place: to go on would re-open set-up to anyone who comes first. */
+export class DatabaseLostError extends Error {
+  override readonly name = 'DatabaseLostError'
+  /** `what` names the database without its password; `how` says what is wrong with it. */
+  constructor(what: string, how: string) {
+    super(
+      `${what} ${how}, but the data folder shows that this master had a database with data in it. Nothing was changed. ` +
+        'Restore the backup of the database, or mend database.url if it names the wrong one. ' +
+        'To start anew, without the organizations, agents and secrets there were, move the data folder away.',
+    )
+  }
+}
+
+/** The file is no database, or parts of it are gone or wrong. */
+export class DatabaseDamagedError extends Error {
+  override readonly name = 'DatabaseDamagedError'
+  constructor(file: string, detail: string, cause?: unknown) {
+    super(
+      `The database ${file} is damaged (${detail}). Keep a copy of it and of the files beside it, then restore the last backup.`,
+      { cause },
+    )
+  }
+}
+
+/** What SQLite says of a file that it cannot make sense of (https://sqlite.org/rescode.html). */
+export function isDamage(error: unknown): boolean {
+  const code = String((error as { code?: unknown } | null)?.code)
+  return /^SQLITE_(NOTADB|CORRUPT|IOERR_SHORT_READ)/.test(code)
+}
