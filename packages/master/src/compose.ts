@@ -102,7 +102,15 @@ export function compose(base: Compose): Composed {
   })
   const { lockWorkspace } = tenancy
   const { agentsOf } = agents.directory
-  const config = makeConfigService({ ...common, audit, deployments, lockWorkspace, agentsOf })
+  const config_log = logOf('config')
+  const config = makeConfigService({
+    ...common,
+    audit,
+    deployments,
+    lockWorkspace,
+    agentsOf,
+    onError: (what, err) => config_log.error({ err, what }, 'A change was stored, its answer is incomplete'),
+  })
   const fleet_doors = agents.open(deployments)
   // In this order: deployments find an agent's new facts in the directory.
   channel_server.listen(agents.listener)

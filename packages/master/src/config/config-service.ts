@@ -37,6 +37,8 @@ export interface ConfigDeps {
   readonly agentsOf: AgentsOf
   readonly now: () => Date
   readonly newId: () => string
+  /** Told of what a caller is not: a failure after the change was stored. */
+  readonly onError: (what: string, error: unknown) => void
 }
 
 /** A change that was accepted, before it is written. */
@@ -120,8 +122,14 @@ export function makeConfigService(deps: ConfigDeps): ConfigService {
     if (deployment_id === null) return { changed: true, deployment_id }
     deps.deployments.wake(workspace_id)
     if (wait === null) return { changed: true, deployment_id }
-    const deployment = await deps.deployments.waitFor(caller, deployment_id, wait.timeout_ms)
-    return { changed: true, deployment_id, deployment }
+    try {
+      const deployment = await deps.deployments.waitFor(caller, deployment_id, wait.timeout_ms)
+      return { changed: true, deployment_id, deployment }
+    } catch (error) {
+      // The change is accepted and stored: an error would say that nothing was.
+      deps.onError(`waiting for deployment ${deployment_id}`, error)
+      return { changed: true, deployment_id }
+    }
   }
 
   async function locked(tx: Tx, kind: ConfigKind, id: string, if_match: number | null) {

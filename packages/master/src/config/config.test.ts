@@ -77,6 +77,19 @@ forEachEngine((_engine, open) => {
       expect(JSON.parse(audit[1]?.after_json ?? '').listen_port).toBe(8_080)
     })
 
+    test('is answered as accepted also when the wait for its deployment fails', async () => {
+      const { waitFor } = world.deployments
+      Object.assign(world.deployments, { waitFor: () => Promise.reject(new Error('the wait broke')) })
+      try {
+        const made = await world.create('virtual_host', site(fresh('stored')))
+        expect(made.meta).toMatchObject({ changed: true, deployment_id: expect.any(String) })
+        expect(made.meta.deployment).toBeUndefined()
+        expect(world.errors.splice(0).join()).toContain('the wait broke')
+      } finally {
+        Object.assign(world.deployments, { waitFor })
+      }
+    })
+
     test('answers with what the endpoint table promises', async () => {
       const upstream = await world.create('upstream', pool(fresh('pool')), false)
       const host = await world.create('virtual_host', site(fresh('host')), false)

@@ -101,6 +101,7 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
       onlineAgents: () => new Set(agents.filter(one => one.online).map(one => one.id)),
       cut() {},
     }
+    const onError = (what: string, error: unknown) => void (mine === life && errors.push(`${what}: ${error}`))
     const deployments = makeDeployments({
       db: own,
       access,
@@ -115,7 +116,7 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
       newId,
       random: () => 0,
       times: { ...TIMES, ...times },
-      onError: (what, error) => void (mine === life && errors.push(`${what}: ${error}`)),
+      onError,
     })
     const lockWorkspace = tenancy.lockWorkspace
     const agentsOf = async () => agents
@@ -128,6 +129,7 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
       agentsOf,
       now,
       newId,
+      onError,
     })
     return { config, deployments }
   }
