@@ -11,11 +11,11 @@ export const AGENT_LIMITS = {
   apply_lock_max_ms: 60_000,
   /** Long enough for a `status` that looks whether the lock is held. */
   agent_lock_max_ms: 1_000,
-  hold_watch_ms: 500,
-  facts_watch_ms: 2_000,
+  hold_watch_ms: 1_000,
+  facts_watch_ms: 5_000,
   /** Long enough that the next of a series of edits does not have to load its code again. */
   rest_after_ms: 4_000,
-  rest_every_ms: 60_000,
+  rest_every_ms: 10_000,
   poll_ms: 1,
   /** After this long without an outcome the polls come further apart. */
   poll_eager_ms: 3_000,

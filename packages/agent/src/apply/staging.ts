@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { SUBFOLDERS } from '@nxmesh/nginx/render/layout'
-import { exists, hardLink, listFolder, makeNewFolder, removeTree, renamePath } from '../host/files.ts'
+import { exists, hardLink, makeNewFolder, removeTree, renamePath } from '../host/files.ts'
 import type { FolderRecord } from '../state/records.ts'
 
 /**
@@ -91,10 +91,4 @@ export function makeStaging(conf_d_path: string, newId: () => string): Staging {
 export function makeDeploymentFolder(path: string): void {
   makeNewFolder(path, FOLDER_MODE)
   for (const name of SUBFOLDERS) makeNewFolder(join(path, name), FOLDER_MODE)
-}
-
-/** Whether a folder holds anything but what NxMesh makes. */
-export function looksDeployed(path: string): boolean {
-  const names = listFolder(path)
-  return SUBFOLDERS.every(name => names.includes(name))
 }

@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
 import {
-  chmodSync,
   chownSync,
   closeSync,
   existsSync,
@@ -127,11 +126,6 @@ export function removeFile(path: string): void {
   rmSync(path, { force: true })
 }
 
-/** Removes one name, whatever it is, without following it. */
-export function unlinkName(path: string): void {
-  unlinkSync(path)
-}
-
 export async function removeTree(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true })
 }
@@ -236,10 +230,6 @@ export function replaceKeepingOwner(path: string, text: string): void {
     throw error
   }
   syncFolder(dirname(path))
-}
-
-export function makeExecutable(path: string): void {
-  chmodSync(path, 0o755)
 }
 
 export function isSymlink(path: string): boolean {

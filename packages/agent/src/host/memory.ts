@@ -1,14 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { unmapPages } from './kernel.ts'
 
+let code: readonly { start: bigint; end: bigint }[] | null = null
+
 /**
- * Gives back what is only needed while something happens: garbage, and the pages of the executable's code that only a start
- * or a deployment runs. An agent rests almost always, and its host is there for others. Blocks for the time of one
- * collection.
+ * Gives back what is only needed while something happens: the pages of the executable's code that only a start or a
+ * deployment runs, and garbage. An agent rests almost always, and its host is there for others.
+ * Blocks for the time of one collection, some 10 ms.
  */
 export function releaseMemory(): void {
   Bun.gc(true)
-  for (const { start, end } of ownCode()) unmapPages(start, end)
+  code ??= ownCode()
+  for (const { start, end } of code) unmapPages(start, end)
 }
 
 /** A code mapping of a file: `start-end r-xp offset device inode path`, in proc_pid_maps(5). */

@@ -7,7 +7,8 @@ import { expandPattern } from '../host/glob.ts'
 import type { AdoptionRecord } from '../state/adoption.ts'
 import { type Installation, readConf } from './installation.ts'
 
-type Carried = Pick<RenderFacts['carried'], 'default_servers' | 'http_directives'>
+/** A new object whenever it may have changed. */
+export type Carried = Pick<RenderFacts['carried'], 'default_servers' | 'http_directives'>
 type Place = Pick<AdoptionRecord, 'error_log_path' | 'conf_d_path'>
 
 interface Source {

@@ -1,11 +1,12 @@
 import type { AgentFacts } from '@nxmesh/contract/channel/messages'
 import type { RenderFacts } from '@nxmesh/nginx/objects'
+import type { NginxBuild } from '@nxmesh/nginx/output'
 import { parseConfig } from '@nxmesh/nginx/parser'
 import { sha256Hex } from '../host/files.ts'
 import { hostName } from '../host/system.ts'
 import type { AdoptionRecord } from '../state/adoption.ts'
 import { AGENT_VERSION, RENDERER_VERSION } from '../version.ts'
-import { makeCarriedReader } from './carried.ts'
+import { type Carried, makeCarriedReader } from './carried.ts'
 import { binaryIdentity, type Installation, readBuild, readConf } from './installation.ts'
 
 /** What rendering depends on, and a short text that changes whenever that changes. */
@@ -23,6 +24,7 @@ export function makeFactsReader(installation: Installation, adoption: AdoptionRe
   let identity = binaryIdentity(installation)
   let build = installation.build
   const carried = makeCarriedReader(installation, adoption)
+  let known: { build: NginxBuild; carried: Carried; facts: HostFacts } | null = null
   return {
     async read() {
       const now = binaryIdentity(installation)
@@ -30,17 +32,28 @@ export function makeFactsReader(installation: Installation, adoption: AdoptionRe
         build = await readBuild(installation.binary)
         identity = now
       }
-      const loaded = loadedModules(readConf(installation))
-      const modules = build.modules.filter(one => !build.dynamic_modules.includes(one) || loaded.has(one))
-      const render: RenderFacts = {
-        nginx_version: build.version,
-        modules,
-        listen_address: installation.settings.listen_address,
-        carried: { ...carried.read(), hash_floors: adoption.hash_floors },
-      }
-      return { render, key: factsKey(render) }
+      const kept = carried.read()
+      if (known?.build !== build || known.carried !== kept)
+        known = { build, carried: kept, facts: factsOf(installation, adoption, build, kept) }
+      return known.facts
     },
   }
+}
+
+function factsOf(
+  installation: Installation,
+  { hash_floors }: AdoptionRecord,
+  build: NginxBuild,
+  carried: Carried,
+): HostFacts {
+  const loaded = loadedModules(readConf(installation))
+  const render: RenderFacts = {
+    nginx_version: build.version,
+    modules: build.modules.filter(one => !build.dynamic_modules.includes(one) || loaded.has(one)),
+    listen_address: installation.settings.listen_address,
+    carried: { ...carried, hash_floors },
+  }
+  return { render, key: factsKey(render) }
 }
 
 function factsKey(render: RenderFacts): string {

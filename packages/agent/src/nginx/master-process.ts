@@ -2,7 +2,6 @@ import { readText } from '../host/files.ts'
 import {
   allPids,
   childrenOf,
-  isAlive,
   type ProcessFacts,
   type ProcessId,
   readProcess,
@@ -54,8 +53,4 @@ export function workersOf(master: ProcessId): ProcessFacts[] {
 export function acceptsNoMore(worker: ProcessId): boolean {
   const facts = readProcess(worker.pid)
   return facts === null || facts.started !== worker.started || facts.title.includes(SHUTTING_DOWN)
-}
-
-export function isRunning(master: ProcessId): boolean {
-  return isAlive(master)
 }
