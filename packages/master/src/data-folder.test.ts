@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import pino from 'pino'
 import { loadConfig } from './config.ts'
 import { allowForBusyMachines } from './database/testing.ts'
@@ -139,6 +140,15 @@ test('damage where a start does not read is found at the start', async () => {
   await expect(start(data_dir)).rejects.toThrow('master.db is damaged (')
 })
 
+test('damage that a start meets on its way is told in words, also in a large database', async () => {
+  const data_dir = newFolder()
+  const root_page = await withBallast(data_dir, MASTER_LIMITS.sqlite_check_at_start_bytes + 1_000_000)
+  const file = join(data_dir, 'master.db')
+  const bytes = readFileSync(file)
+  writeFileSync(file, bytes.fill(0x5a, (root_page - 1) * 4_096, root_page * 4_096))
+  await expect(start(data_dir)).rejects.toThrow(`The database ${file} is damaged (`)
+})
+
 test('a large database is looked through while it serves: damage is logged, and the master is not ready', async () => {
   const data_dir = newFolder()
   await withBallast(data_dir, MASTER_LIMITS.sqlite_check_at_start_bytes + 1_000_000)
@@ -159,12 +169,15 @@ test('a large database is looked through while it serves: damage is logged, and 
 const readiness = (master: RunningMaster) =>
   fetch(`${master.url}/readyz`, { tls: { ca: master.ca_pem } } as RequestInit)
 
-/** A master ran here, and its database ends with pages that nothing reads. */
-async function withBallast(data_dir: string, size_bytes: number): Promise<void> {
+/** A master ran here, and its database ends with pages that nothing reads. Returns the first page of the table of facts. */
+async function withBallast(data_dir: string, size_bytes: number): Promise<number> {
   const master = await start(data_dir)
   const ballast = { key: 'ballast', value: 'x'.repeat(size_bytes) }
   await master.services.db.write(tx => tx.insertInto('instance_facts').values(ballast).execute())
+  const query = sql<{ rootpage: number }>`select rootpage from sqlite_master where name = 'instance_facts'`
+  const { rows } = await query.execute(master.services.db.read)
   await master.stop()
+  return rows[0]?.rootpage ?? 0
 }
 
 function damageTheEnd(data_dir: string): void {

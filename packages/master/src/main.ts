@@ -7,6 +7,7 @@ import type { MasterConfig } from './config.ts'
 import { openDataFolder } from './data-folder.ts'
 import { lockDataFolder } from './data-lock.ts'
 import type { Database } from './database/database.ts'
+import { inWords } from './database/database-errors.ts'
 import { checkLarge } from './database/integrity.ts'
 import { openDatabase } from './database/open-database.ts'
 import { Endings } from './endings.ts'
@@ -52,7 +53,7 @@ export async function startMaster(config: MasterConfig, overrides: MasterOverrid
     return await start(config, overrides, endings)
   } catch (error) {
     await endings.run().catch(err => overrides.log.error({ err }, 'A start that failed could not be undone'))
-    throw error
+    throw inWords(error, config.database_url)
   }
 }
 

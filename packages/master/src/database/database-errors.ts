@@ -22,8 +22,16 @@ export class DatabaseDamagedError extends Error {
   }
 }
 
+/** Damage that was met anywhere, in words; every other error as it is. `url` is `database.url`. */
+export function inWords(error: unknown, url: string): unknown {
+  if (!isDamage(error) || !url.startsWith(SQLITE)) return error
+  return new DatabaseDamagedError(url.slice(SQLITE.length), (error as Error).message, error)
+}
+
+const SQLITE = 'sqlite:'
+
 /** What SQLite says of a file that it cannot make sense of (https://sqlite.org/rescode.html). */
-export function isDamage(error: unknown): boolean {
+function isDamage(error: unknown): boolean {
   const code = String((error as { code?: unknown } | null)?.code)
   return /^SQLITE_(NOTADB|CORRUPT|IOERR_SHORT_READ)/.test(code)
 }

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { requirePrivate } from '../files.ts'
 import type { Database } from './database.ts'
-import { DatabaseDamagedError, DatabaseLostError, isDamage } from './database-errors.ts'
+import { DatabaseLostError } from './database-errors.ts'
 import { checkSmall } from './integrity.ts'
 import { migrate } from './migrate.ts'
 import { openSqlite, openSqliteForMigration } from './sqlite.ts'
@@ -13,8 +13,8 @@ export interface OpenOptions {
 
 /**
  * Opens and migrates the database that `url` names: `sqlite:<absolute path>`, `postgres://…` or `postgresql://…`.
- * Throws `DatabaseTooNewError` when a newer master wrote it, `DatabaseLostError`, `DatabaseDamagedError`, and
- * `FileModeError` when others may read the file.
+ * Throws `DatabaseTooNewError` when a newer master wrote it, `DatabaseLostError`, `DatabaseDamagedError` or SQLite's own word
+ * for damage (`inWords`), and `FileModeError` when others may read the file.
  */
 export async function openDatabase(
   url: string,
@@ -32,18 +32,14 @@ async function openMigratedSqlite(file: string, had_data: boolean): Promise<Data
   // Before SQLite opens it: for an empty file it would throw the WAL beside it away.
   const size = statSync(file, { throwIfNoEntry: false })?.size
   if (had_data && !size) throw new DatabaseLostError(what, size === 0 ? 'is empty' : 'does not exist')
+  const migrating = openSqliteForMigration(file)
   try {
-    const migrating = openSqliteForMigration(file)
-    try {
-      await checkSmall(file, migrating)
-      await migrate(migrating, undefined, refuseFresh(what, had_data))
-    } finally {
-      await migrating.destroy()
-    }
-    return openSqlite(file)
-  } catch (error) {
-    throw isDamage(error) ? new DatabaseDamagedError(file, (error as Error).message, error) : error
+    await checkSmall(file, migrating)
+    await migrate(migrating, undefined, refuseFresh(what, had_data))
+  } finally {
+    await migrating.destroy()
   }
+  return openSqlite(file)
 }
 
 const refuseFresh = (what: string, had_data: boolean) => () => {
