@@ -15,7 +15,9 @@ export const AGENT_LIMITS = {
   facts_watch_ms: 5_000,
   /** Long enough that the next of a series of edits does not have to load its code again. */
   rest_after_ms: 4_000,
-  rest_every_ms: 10_000,
+  /** Compiled code goes only when several collections have found it unused. */
+  rest_rounds: 4,
+  rest_every_ms: 15_000,
   poll_ms: 1,
   /** After this long without an outcome the polls come further apart. */
   poll_eager_ms: 3_000,

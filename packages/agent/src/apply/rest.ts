@@ -18,16 +18,20 @@ export function makeRest({ log }: Pick<ApplyContext, 'log'>, isIdle: () => boole
       log('debug', 'memory cannot be given back', { error: String(error) })
     }
   }
-  const regular = setInterval(rest, AGENT_LIMITS.rest_every_ms)
   let next: ReturnType<typeof setTimeout> | undefined
+  const again = (round: number) => {
+    const delay_ms =
+      round < AGENT_LIMITS.rest_rounds ? AGENT_LIMITS.rest_after_ms : AGENT_LIMITS.rest_every_ms
+    next = setTimeout(() => {
+      rest()
+      again(round + 1)
+    }, delay_ms)
+  }
   return {
     soon() {
       clearTimeout(next)
-      next = setTimeout(rest, AGENT_LIMITS.rest_after_ms)
+      again(0)
     },
-    end() {
-      clearInterval(regular)
-      clearTimeout(next)
-    },
+    end: () => clearTimeout(next),
   }
 }
