@@ -80,6 +80,8 @@ async function start(
     ? readGivenIdentity(config.tls, now())
     : await openAuthority({ db, secrets, now, data_dir: config.data_dir }, namesOf(config))
   warnOfEnd(identity, now(), log)
+  const daily = setInterval(() => warnOfEnd(identity, now(), log), DAY_MS)
+  endings.add(() => clearInterval(daily))
 
   const integrity = checkLarge(
     config.database_url,
@@ -155,7 +157,8 @@ const inUrl = (host: string) => (host.includes(':') ? `[${host}]` : host)
 const reachableHost = (config: MasterConfig) =>
   isAny(config.listen.host) ? hostname() : inUrl(config.listen.host)
 
-const WARN_BEFORE_MS = 30 * 86_400_000
+const DAY_MS = 86_400_000
+const WARN_BEFORE_MS = 30 * DAY_MS
 
 function warnOfEnd(identity: ServerIdentity, now: Date, log: Logger): void {
   if (identity.not_after.getTime() - now.getTime() > WARN_BEFORE_MS) return
