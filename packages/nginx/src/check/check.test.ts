@@ -85,9 +85,9 @@ test('the longest folder decides, so that an operator can open one below a barre
   const change = { content_folders: ['/root/demo/www'] }
   expect(refused('server { root /root/demo/www/site; }', change)).toEqual([])
   expect(refused('server { root /root/demo; }', change)).toEqual(['root'])
-  const hidden = { content_folders: ['/work/.demo/www'] }
-  expect(refused('server { root /work/.demo/www/site; }', hidden)).toEqual([])
-  expect(refused('server { root /work/.demo/www/.git; }', hidden)).toEqual(['root'])
+  const hidden = { content_folders: ['/shop/.demo/www'] }
+  expect(refused('server { root /shop/.demo/www/site; }', hidden)).toEqual([])
+  expect(refused('server { root /shop/.demo/www/.git; }', hidden)).toEqual(['root'])
 })
 
 test('logs and sockets', () => {
