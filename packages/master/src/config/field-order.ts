@@ -8,16 +8,21 @@ export type Arrange = (value: unknown) => unknown
  * tells it. Nothing is validated, and nothing left out: what an older master stored is shown as it is.
  */
 export function arrangeBy(schema: z.ZodType): Arrange {
+  return arranger(schema) ?? (value => value)
+}
+
+/** Null where there is nothing to arrange; most fields are such, and every read passes here. */
+function arranger(schema: z.ZodType): Arrange | null {
   const inner = unwrapped(schema)
   if (inner instanceof z.ZodArray) {
-    const arrange = arrangeBy(inner.element as z.ZodType)
-    return value => (Array.isArray(value) ? value.map(arrange) : value)
+    const arrange = arranger(inner.element as z.ZodType)
+    return arrange && (value => (Array.isArray(value) ? value.map(arrange) : value))
   }
-  if (!(inner instanceof z.ZodObject)) return value => value
+  if (!(inner instanceof z.ZodObject)) return null
   const fields = Object.entries(inner.shape as Record<string, z.ZodType>).map(
-    ([name, field]) => [name, arrangeBy(field)] as const,
+    ([name, field]) => [name, arranger(field)] as const,
   )
-  return value => (isRecord(value) ? { ...picked(fields, value), ...unknownOf(inner.shape, value) } : value)
+  return value => (isRecord(value) ? ordered(fields, value) : value)
 }
 
 function unwrapped(schema: z.ZodType): z.ZodType {
@@ -26,18 +31,20 @@ function unwrapped(schema: z.ZodType): z.ZodType {
   return wraps ? unwrapped(schema.unwrap() as z.ZodType) : schema
 }
 
-type Fields = readonly (readonly [string, Arrange])[]
+type Fields = readonly (readonly [string, Arrange | null])[]
 
-function picked(fields: Fields, value: Record<string, unknown>): Record<string, unknown> {
+function ordered(fields: Fields, value: Record<string, unknown>): Record<string, unknown> {
   const arranged: Record<string, unknown> = {}
-  for (const [name, arrange] of fields) if (Object.hasOwn(value, name)) arranged[name] = arrange(value[name])
+  let known = 0
+  for (const [name, arrange] of fields) {
+    if (!Object.hasOwn(value, name)) continue
+    arranged[name] = arrange === null ? value[name] : arrange(value[name])
+    known++
+  }
+  const names = Object.keys(value)
+  if (known < names.length)
+    for (const name of names) if (!Object.hasOwn(arranged, name)) arranged[name] = value[name]
   return arranged
-}
-
-function unknownOf(shape: object, value: Record<string, unknown>): Record<string, unknown> {
-  const rest: Record<string, unknown> = {}
-  for (const name in value) if (!Object.hasOwn(shape, name)) rest[name] = value[name]
-  return rest
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
