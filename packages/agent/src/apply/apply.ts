@@ -27,7 +27,7 @@ import { validate } from './validate.ts'
 
 /*
  * The pipeline: receive → render → validate (phase one, nothing live is touched), then swap → reload → verify → report →
- * clean up (phase two). A journal entry stands before each step that a kill could leave half done.
+ * clean up (phase two). What a kill could leave half done is told by the journal, and the swap by the link itself.
  */
 
 /** Phase one. Answers the master itself; afterwards the journal holds what was prepared, or nothing. */
