@@ -24,7 +24,6 @@ export {
 export { renderEntry, renderStatus, type StatusAddress, type StatusOptions } from './render/entry.ts'
 export { type LocationModifier, splitLocationPath } from './render/fields.ts'
 export { ENTRY_PATH, HTTP_PATH, STATUS_PATH, SUBFOLDERS } from './render/layout.ts'
-export { locateResource } from './render/locate.ts'
 export { provedTemplate } from './render/proved-template.ts'
 export { versionAtLeast } from './render/version.ts'
 export { type Template, type TemplateData, template } from './template/template.ts'

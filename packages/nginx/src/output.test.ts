@@ -1,6 +1,5 @@
 import { expect, test } from 'bun:test'
 import { parseNginxErrors, parseNginxV } from './output.ts'
-import { locateResource } from './render/locate.ts'
 import { checkText, installedNginx, removeFolder, testFolder } from './testing/nginx.ts'
 
 test('every form of complaint is read', () => {
@@ -64,14 +63,6 @@ test('what the real nginx says is read', async () => {
     file: `${folder}/nginx.conf`,
     line: 3,
   })
-})
-
-test('a file leads to the resource that it was rendered from', () => {
-  const resource = { kind: 'upstream', id: 'u' } as const
-  const files = [{ path: 'upstreams/a.conf', text: '', resource }]
-  expect(locateResource(files, '/d/2026', '/d/2026/upstreams/a.conf')).toEqual(resource)
-  expect(locateResource(files, '/d/2026', '/d/20260/upstreams/a.conf')).toBeNull()
-  expect(locateResource(files, '/d/2026', null)).toBeNull()
 })
 
 test('the installed nginx tells its version, paths and modules', async () => {
