@@ -60,7 +60,7 @@ export function ownerOf(socket: ListeningSocket): string {
 }
 
 /** A TCP port of the loopback address that nobody listens on now. */
-export function freeLoopbackPort(): Promise<number> {
+function freeLoopbackPort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
