@@ -1,13 +1,9 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Deployment } from '@nxmesh/contract'
 import { forEachEngine } from '../database/testing.ts'
-import { fails, OWNER, openWorld, pool, site, until, type World } from './testing.ts'
+import { fails, OWNER, openWorld, pool, site, states, until, type World } from './testing.ts'
 
 // The first to ask for PostgreSQL waits for its start.
 setDefaultTimeout(60_000)
-
-const states = (deployment: Deployment | undefined) =>
-  deployment?.targets.map(target => `${target.agent_name} ${target.state}`)
 
 forEachEngine((_engine, open) => {
   let world: World

@@ -1,4 +1,4 @@
-import { type AgentFacts, type Kind, type Labels, PERMISSIONS } from '@nxmesh/contract'
+import { type AgentFacts, type Deployment, type Kind, type Labels, PERMISSIONS } from '@nxmesh/contract'
 import { access } from '../access/access-rules.ts'
 import type { Caller } from '../access/caller.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
@@ -242,6 +242,10 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
     await new Promise(resolve => setTimeout(resolve, 2))
   }
 }
+
+/** What became of each target, by name: `a serving`. */
+export const states = (deployment: Deployment | undefined) =>
+  deployment?.targets.map(target => `${target.agent_name} ${target.state}`)
 
 export const site = (name: string, more: Record<string, unknown> = {}) => ({
   name,
