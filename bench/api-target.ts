@@ -34,7 +34,7 @@ bare.get('/:id', async context => {
   return row ? context.json({ data: plain(row) }) : context.notFound()
 })
 bare.get('/', async context => {
-  const { items, total } = await listResources(db.read, 'virtual_host', workspace_id, {
+  const { items, total } = await listResources(db.read, 'virtual_host', [workspace_id], {
     limit: PAGE,
     offset: 0,
   })

@@ -46,6 +46,10 @@ export const LIMITS = {
   message_chars: 4_000,
   token_chars: 256,
 
+  // Tenancy
+  cross_workspace_reads: 200,
+  cross_workspace_readers: 200,
+
   // Configuration
   server_name_chars: 4_000,
   server_names: 64,

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { access } from './access/access-rules.ts'
+import { makeAccess } from './access/access-service.ts'
 import { makeAccessArea } from './access/make-access.ts'
 import type { Setup } from './access/setup-service.ts'
 import { makeAgentKeys } from './agents/agent-keys-service.ts'
@@ -22,6 +22,7 @@ import { type HttpApp, type HttpDeps, makeHttpApp } from './http/make-http-app.t
 import type { Secrets } from './secrets/secrets.ts'
 import type { ChannelDoor } from './serve.ts'
 import { makeTenancyDoors } from './tenancy/make-tenancy.ts'
+import { makePlaces } from './tenancy/places.ts'
 import type { Tenancy } from './tenancy/tenancy.ts'
 import { makeTenancy } from './tenancy/tenancy-service.ts'
 import { VERSION } from './version.ts'
@@ -68,6 +69,8 @@ export interface Composed {
 export function compose(base: Compose): Composed {
   const { db, secrets, log, now, newId } = base
   const logOf = (component: string) => log.child({ component })
+  const places = makePlaces(db)
+  const access = makeAccess(places)
   const common = { db, database: db, now, newId, access }
 
   // What everyone stands on.

@@ -21,6 +21,9 @@ export const MASTER_LIMITS = {
   // Tenancy
   organizations: 1_000,
   workspaces_per_organization: 1_000,
+  /** That one list looks through when it names none. */
+  workspaces_per_list: 2_000,
+  workspace_places_cached: 20_000,
 
   // Secrets
   master_key_command_ms: 10_000,

@@ -1,12 +1,32 @@
 import { z } from 'zod'
+import { LIMITS } from '../limits.ts'
 import { id, name, slug, time } from '../values.ts'
+
+/** Which workspace may be read from which others of the same organization. */
+const CrossWorkspaceRead = z.strictObject({
+  workspace_id: id.describe('The workspace that may be read'),
+  readable_from: z
+    .array(id)
+    .max(LIMITS.cross_workspace_readers)
+    .describe(
+      'Who may read in one of these may read in it: agents, configuration, certificates, logs, metrics',
+    ),
+})
+export const OrganizationSettings = z.strictObject({
+  cross_workspace_reads: z
+    .array(CrossWorkspaceRead)
+    .max(LIMITS.cross_workspace_reads)
+    .default([])
+    .describe('Empty: the workspaces are isolated from each other'),
+})
+export type OrganizationSettings = z.infer<typeof OrganizationSettings>
 
 export const Organization = z.object({
   id,
   name: z.string(),
   slug: z.string(),
   created_at: time,
-  settings: z.object({}).describe('OrganizationSettings; empty in this version'),
+  settings: OrganizationSettings,
 })
 export type Organization = z.infer<typeof Organization>
 export const OrganizationCreate = z.strictObject({ name, slug })

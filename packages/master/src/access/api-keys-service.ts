@@ -45,7 +45,7 @@ export function makeApiKeys(deps: ApiKeysDeps): ApiKeys {
 
   return {
     async list(caller, query) {
-      access.require(caller, 'api_key:read', INSTANCE)
+      await access.require(caller, 'api_key:read', INSTANCE)
       const [rows, total] = await Promise.all([
         listApiKeys(database.read, sliceOf(query)),
         countApiKeys(database.read),
@@ -54,7 +54,7 @@ export function makeApiKeys(deps: ApiKeysDeps): ApiKeys {
     },
 
     async create(caller, input) {
-      access.require(caller, 'api_key:write', INSTANCE)
+      await access.require(caller, 'api_key:write', INSTANCE)
       const expires_at = expiryOf(input.expires_at ?? null, now())
       const key = newToken('api_key')
       return await database.write(async tx => {
@@ -83,7 +83,7 @@ export function makeApiKeys(deps: ApiKeysDeps): ApiKeys {
     },
 
     async remove(caller, id) {
-      access.require(caller, 'api_key:delete', INSTANCE)
+      await access.require(caller, 'api_key:delete', INSTANCE)
       await database.write(async tx => {
         const row = await apiKeyById(tx, id)
         if (!row) throw new ApiError('NOT_FOUND', 'There is no such API key')

@@ -1,9 +1,9 @@
 import { LIMITS, type Permission, type Principal } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import type { Database } from '../database/database.ts'
-import { permissionsOf } from './access-rules.ts'
+import { everywhere } from './access-rules.ts'
 import { apiKeyByHash, sessionByHash, touchApiKey } from './access-store.ts'
-import type { Caller } from './caller.ts'
+import type { Caller, Grant } from './caller.ts'
 import { hashToken, TOKEN_PREFIX } from './tokens.ts'
 
 export interface Origin {
@@ -30,6 +30,7 @@ interface Verified {
   readonly principal: Principal
   readonly name: string
   readonly email: string | null
+  readonly grants: readonly Grant[]
   readonly permissions: ReadonlySet<Permission>
   readonly session_id: string | null
   readonly expires_ms: number
@@ -83,12 +84,13 @@ export function makeAuthenticator({ database, log, now }: AuthenticatorDeps): Au
       const now_ms = now().getTime()
       if (!verified || verified.expires_ms <= now_ms) return null
       noteUse(verified, now_ms)
-      const { principal, name, email, permissions, session_id } = verified
+      const { principal, name, email, grants, permissions, session_id } = verified
       const { request_id } = origin
       return {
         principal,
         name,
         email,
+        grants,
         permissions,
         session_id,
         door: 'rest',
@@ -122,7 +124,7 @@ async function findSession(database: Database, hash: string, now_ms: number): Pr
     principal: { type: 'user', id: row.user_id },
     name: row.name,
     email: row.email,
-    permissions: permissionsOf(row.role),
+    ...everywhere(),
     session_id: row.id,
     expires_ms: Date.parse(row.expires_at),
     used_ms: 0,
@@ -138,7 +140,7 @@ async function findApiKey(database: Database, hash: string, now_ms: number): Pro
     principal: { type: 'api_key', id: row.id },
     name: row.name,
     email: null,
-    permissions: permissionsOf(row.role),
+    ...everywhere(),
     session_id: null,
     expires_ms: row.expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(row.expires_at),
     used_ms: row.last_used_at === null ? 0 : Date.parse(row.last_used_at),

@@ -3,9 +3,9 @@ import type { AuditLog } from '../audit/audit.ts'
 import type { Database } from '../database/database.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
 import { type AccessRoutes, accessRoutes } from './access-routes.ts'
-import { access } from './access-rules.ts'
 import { makeApiKeys } from './api-keys-service.ts'
 import { type Authenticator, makeAuthenticator } from './authenticator.ts'
+import type { Access } from './caller.ts'
 import { makeLoginThrottle } from './login-throttle.ts'
 import { makePasswords } from './passwords.ts'
 import { makeSessions } from './sessions-service.ts'
@@ -15,6 +15,7 @@ export interface AccessDeps {
   readonly database: Database
   readonly audit: AuditLog
   readonly tenancy: Tenancy
+  readonly access: Access
   readonly log: Logger
   readonly now: () => Date
   readonly newId: () => string
@@ -31,6 +32,6 @@ export function makeAccessArea(deps: AccessDeps): {
   const throttle = makeLoginThrottle(deps.now)
   const sessions = makeSessions({ ...deps, authenticator, passwords, throttle })
   const setup = makeSetup({ ...deps, sessions, passwords, throttle })
-  const api_keys = makeApiKeys({ ...deps, access, authenticator })
+  const api_keys = makeApiKeys({ ...deps, authenticator })
   return { authenticator, setup, routes: accessRoutes({ setup, sessions, api_keys }) }
 }

@@ -1,7 +1,7 @@
 import { ApiError, LIMITS, type Me, type Session } from '@nxmesh/contract'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Tx } from '../database/database.ts'
-import { permissionsOf } from './access-rules.ts'
+import { everywhere } from './access-rules.ts'
 import { deleteSession, insertSession, pruneSessions, type UserRow, userByEmail } from './access-store.ts'
 import type { Authenticator } from './authenticator.ts'
 import type { Caller } from './caller.ts'
@@ -99,7 +99,7 @@ export function callerOf(user: UserRow, anonymous: Caller): Caller {
     principal: { type: 'user', id: user.id },
     name: user.name,
     email: user.email,
-    permissions: permissionsOf(user.role),
+    ...everywhere(),
   }
 }
 

@@ -3,7 +3,6 @@ import { ApiError, type Session } from '@nxmesh/contract'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Tx } from '../database/database.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
-import { OWNER } from './access-rules.ts'
 import {
   consumeSetupToken,
   insertUser,
@@ -105,7 +104,7 @@ export function makeSetup(deps: SetupDeps): Setup {
         email: input.email,
         name: input.name ?? input.email,
         password_hash: await passwords.hash(input.password),
-        role: OWNER,
+        role: 'owner',
         created_at: now().toISOString(),
       }
       const session = await database.write(async tx => {

@@ -34,8 +34,7 @@ export interface AgentsDeps {
   readonly newId: () => string
 }
 
-const scopeOf = (workspace_id: string | undefined): Scope =>
-  workspace_id === undefined ? { type: 'instance' } : { type: 'workspace', workspace_id }
+const scopeOf = (workspace_id: string): Scope => ({ type: 'workspace', workspace_id })
 const eventOf = (action: string, row: AgentRow) => ({
   action: `agent.${action}`,
   object_type: 'agent',
@@ -59,16 +58,16 @@ export function makeAgents(deps: AgentsDeps): Agents {
   const rowFor = async (caller: Caller, permission: 'agent:read' | 'agent:write', id: string) => {
     const row = await agentById(db.read, id)
     if (!row) throw noAgent()
-    access.require(caller, permission, scopeOf(row.workspace_id))
+    await access.require(caller, permission, scopeOf(row.workspace_id), noAgent)
     return row
   }
 
   return {
     async list(caller, { workspace_id, ...query }) {
-      access.require(caller, 'agent:read', scopeOf(workspace_id))
+      const workspace_ids = await access.workspaces(caller, 'agent:read', workspace_id)
       const [rows, total] = await Promise.all([
-        listAgents(db.read, workspace_id, sliceOf(query)),
-        countAgents(db.read, workspace_id),
+        listAgents(db.read, workspace_ids, sliceOf(query)),
+        countAgents(db.read, workspace_ids),
       ])
       return { items: await entitiesOf(rows), total }
     },
@@ -76,7 +75,7 @@ export function makeAgents(deps: AgentsDeps): Agents {
     get: async (caller, id) => await entityOf(await rowFor(caller, 'agent:read', id)),
 
     async create(caller, input) {
-      access.require(caller, 'agent:write', scopeOf(input.workspace_id))
+      await access.require(caller, 'agent:write', scopeOf(input.workspace_id))
       const row = await db.write(async tx => {
         await deps.tenancy.lockWorkspace(tx, input.workspace_id)
         await refuseFull(tx, input.workspace_id)
@@ -114,7 +113,7 @@ export function makeAgents(deps: AgentsDeps): Agents {
     async remove(caller, id) {
       const row = await agentById(db.read, id)
       if (!row) throw noAgent()
-      access.require(caller, 'agent:delete', scopeOf(row.workspace_id))
+      await access.require(caller, 'agent:delete', scopeOf(row.workspace_id), noAgent)
       await db.write(async tx => {
         const present = await agentById(tx, id)
         if (!present) throw noAgent()
@@ -147,7 +146,7 @@ export const sortedJson = (labels: Readonly<Record<string, string>>): string =>
   JSON.stringify(Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))))
 
 export async function refuseFull(tx: Queryable, workspace_id: string): Promise<void> {
-  if ((await countAgents(tx, workspace_id)) >= LIMITS.agents_per_workspace)
+  if ((await countAgents(tx, [workspace_id])) >= LIMITS.agents_per_workspace)
     throw new ApiError('LIMIT_REACHED', `The workspace has ${LIMITS.agents_per_workspace} agents already`)
 }
 

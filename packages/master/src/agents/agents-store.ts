@@ -8,27 +8,27 @@ export type TokenRow = Selectable<Tables['bootstrap_tokens']>
 
 // --- Agents ---
 
-const within = (workspace_id: string | undefined) => (workspace_id === undefined ? {} : { workspace_id })
-
 export async function listAgents(
   db: Queryable,
-  workspace_id: string | undefined,
+  workspace_ids: readonly string[],
   slice: { limit: number; offset: number },
 ): Promise<AgentRow[]> {
+  if (workspace_ids.length === 0) return []
   const query = db
     .selectFrom('agents')
     .selectAll()
-    .where(eb => eb.and(within(workspace_id)))
+    .where('workspace_id', 'in', [...workspace_ids])
     .orderBy('created_at')
     .orderBy('id')
   return await query.limit(slice.limit).offset(slice.offset).execute()
 }
 
-export async function countAgents(db: Queryable, workspace_id: string | undefined): Promise<number> {
+export async function countAgents(db: Queryable, workspace_ids: readonly string[]): Promise<number> {
+  if (workspace_ids.length === 0) return 0
   const query = db
     .selectFrom('agents')
     .select(eb => eb.fn.countAll<number>().as('count'))
-    .where(eb => eb.and(within(workspace_id)))
+    .where('workspace_id', 'in', [...workspace_ids])
   return Number((await query.executeTakeFirstOrThrow()).count)
 }
 

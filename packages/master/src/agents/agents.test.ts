@@ -1,8 +1,7 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
-import { type Agent, ApiError, type Permission, ROLES } from '@nxmesh/contract'
+import { type Agent, ApiError } from '@nxmesh/contract'
 import pino from 'pino'
-import { access } from '../access/access-rules.ts'
-import type { Caller } from '../access/caller.ts'
+import { callerWith, openTestAccess } from '../access/testing.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Channel } from '../channel/channel.ts'
 import { TEST_FACTS, TEST_POSITION } from '../channel/testing.ts'
@@ -16,22 +15,12 @@ import { NO_CONFIG } from './agents-rules.ts'
 import { makeDirectory } from './directory.ts'
 import { makeAgentsArea } from './make-agents.ts'
 
-const callerWith = (permissions: readonly Permission[]): Caller => ({
-  principal: { type: 'user', id: newId() },
-  name: 'Ada',
-  email: 'ada@example.test',
-  permissions: new Set(permissions),
-  door: 'rest',
-  ip_address: '192.0.2.1',
-  request_id: 'r',
-  session_id: null,
-})
-const ada = callerWith(ROLES.owner)
+const ada = callerWith()
 
 async function open(db: Database) {
   const clock = { ms: Date.parse('2026-11-01T00:00:00Z') }
   const now = () => new Date(clock.ms)
-  const common = { db, now, newId, access, log: pino({ level: 'silent' }) }
+  const common = { db, now, newId, access: openTestAccess(db), log: pino({ level: 'silent' }) }
   const audit = makeAuditLog(common)
   const tenancy = makeTenancy({ ...common, audit })
   await db.write(tx => tenancy.ensureFirst(tx, ada))
@@ -152,7 +141,7 @@ forEachEngine((_engine, openDatabase) => {
     test('is hidden from who may not read it, and kept from who may not change it', async () => {
       const { id } = await create(on, 'guarded')
       const reader = callerWith(['agent:read'])
-      expect(await codeOf(on.agents.get(callerWith([]), id))).toBe('FORBIDDEN')
+      expect(await codeOf(on.agents.get(callerWith([]), id))).toBe('NOT_FOUND')
       expect(await codeOf(on.agents.update(reader, id, { name: 'x' }))).toBe('FORBIDDEN')
       expect(await codeOf(on.agents.remove(reader, id))).toBe('FORBIDDEN')
       expect(await codeOf(on.tokens.forAgent(reader, id, ONCE))).toBe('FORBIDDEN')

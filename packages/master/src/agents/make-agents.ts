@@ -56,7 +56,7 @@ export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
     directory,
     listener: presence.listener,
     async usage(tx, workspace_id) {
-      const count = await countAgents(tx, workspace_id)
+      const count = await countAgents(tx, [workspace_id])
       return count === 0 ? [] : [{ field: 'agents', message: `${count} agents belong to it` }]
     },
     open(deployments) {

@@ -31,7 +31,9 @@ export function makeBootstrapTokens(deps: TokensDeps): BootstrapTokens {
     bound: { workspace_id: string; agent_id: string | null },
     input: TokenInput,
   ): Promise<BootstrapToken> => {
-    access.require(caller, 'agent:write', { type: 'workspace', workspace_id: bound.workspace_id })
+    const { workspace_id } = bound
+    const absent = bound.agent_id === null ? undefined : noAgent
+    await access.require(caller, 'agent:write', { type: 'workspace', workspace_id }, absent)
     const token = PREFIX + randomBytes(32).toString('base64url')
     const now = deps.now()
     return await db.write(async tx => {

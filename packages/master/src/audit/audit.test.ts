@@ -1,34 +1,19 @@
 import { beforeEach, expect, test } from 'bun:test'
-import { ApiError } from '@nxmesh/contract'
 import { sql } from 'kysely'
-import type { Access, Caller } from '../access/caller.ts'
+import { callerWith, openTestAccess } from '../access/testing.ts'
 import type { Database } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { newId } from '../ids.ts'
 import { chainHash } from './audit-rules.ts'
 import { makeAuditLog, makeAuditReader } from './audit-service.ts'
 
-const caller: Caller = {
-  principal: { type: 'user', id: newId() },
-  name: 'Ada',
-  email: 'ada@example.com',
-  permissions: new Set(['audit:read']),
-  door: 'rest',
-  ip_address: '192.0.2.1',
-  request_id: 'r1',
-  session_id: null,
-}
-const access: Access = {
-  require(who, permission) {
-    if (!who.permissions.has(permission)) throw new ApiError('FORBIDDEN', permission)
-  },
-}
+const caller = callerWith(['audit:read'])
 const first_page = { page: 1, per_page: 20 }
 
 forEachEngine((_engine, open) => {
   let db: Database
   const audit = () => makeAuditLog({ db, now: () => new Date('2026-01-02T03:04:05.678Z'), newId })
-  const reader = () => makeAuditReader({ db, access })
+  const reader = () => makeAuditReader({ db, access: openTestAccess(db) })
   const record = (action: string) =>
     audit().record(caller, { action, object_type: 'thing', object_id: 'one' })
   beforeEach(async () => {
@@ -108,7 +93,7 @@ forEachEngine((_engine, open) => {
       let verdict: unknown
       const trial = db.write(async tx => {
         await statement.execute(tx)
-        verdict = await makeAuditReader({ db: { ...db, read: tx }, access }).verify()
+        verdict = await makeAuditReader({ db: { ...db, read: tx }, access: openTestAccess(db) }).verify()
         throw rolled_back
       })
       await expect(trial).rejects.toThrow('done')

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Caller } from '../access/caller.ts'
+import { nobody } from '../access/nobody.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import { addressKey, makeTokenBuckets } from '../http/token-buckets.ts'
 import { CHANNEL_LIMITS } from './channel-limits.ts'
@@ -109,14 +110,6 @@ function remember(map: Map<string, number>, key: string, value: number): void {
 
 /** Who was refused is not known to be anyone: the claimed agent is the object, not the principal. */
 function strangerAt(ip_address: string | null, request_id: string): Caller {
-  return {
-    principal: { type: 'agent', id: null },
-    name: 'unauthenticated agent',
-    email: null,
-    permissions: new Set(),
-    door: 'channel',
-    ip_address,
-    request_id,
-    session_id: null,
-  }
+  const principal = { type: 'agent', id: null } as const
+  return nobody({ principal, name: 'unauthenticated agent', door: 'channel', ip_address, request_id })
 }

@@ -152,13 +152,15 @@ export function makeConfigService(deps: ConfigDeps): ConfigService {
   ) {
     const workspace_id = await store.workspaceOfResource(db.read, kind, id)
     if (workspace_id === undefined) throw notFound(CONFIG_KINDS[kind])
-    access.require(caller, permission, { type: 'workspace', workspace_id })
+    await access.require(caller, permission, { type: 'workspace', workspace_id }, () =>
+      notFound(CONFIG_KINDS[kind]),
+    )
   }
 
   async function create(caller: Caller, name: Kind, input: CreateInput, wait: Wait) {
     const kind = CONFIG_KINDS[name]
     const { workspace_id } = input
-    access.require(caller, 'config:write', { type: 'workspace', workspace_id })
+    await access.require(caller, 'config:write', { type: 'workspace', workspace_id })
     const sealed = validated(kind, input.data)
     const id = deps.newId()
     const { row, deployment_id } = await db.write(async tx => {
@@ -222,7 +224,9 @@ export function makeConfigService(deps: ConfigDeps): ConfigService {
   async function readable(caller: Caller, name: Kind, id: string): Promise<void> {
     const workspace_id = await store.workspaceOfResource(db.read, name, id)
     if (workspace_id === undefined) throw notFound(CONFIG_KINDS[name])
-    access.require(caller, 'config:read', { type: 'workspace', workspace_id })
+    await access.require(caller, 'config:read', { type: 'workspace', workspace_id }, () =>
+      notFound(CONFIG_KINDS[name]),
+    )
   }
 
   return {
@@ -230,18 +234,17 @@ export function makeConfigService(deps: ConfigDeps): ConfigService {
     update,
     remove,
     async list(caller, kind, workspace_id, slice) {
-      access.require(
-        caller,
-        'config:read',
-        workspace_id ? { type: 'workspace', workspace_id } : { type: 'instance' },
-      )
-      const { items, total } = await store.listResources(db.read, kind, workspace_id, slice)
+      const workspace_ids = await access.workspaces(caller, 'config:read', workspace_id)
+      const { items, total } = await store.listResources(db.read, kind, workspace_ids, slice)
       return { items: items.map(row => viewOf(row, store.parseData(row.data_json))), total }
     },
     async get(caller, kind, id) {
       const row = await store.findResource(db.read, kind, id)
       if (!row) throw notFound(CONFIG_KINDS[kind])
-      access.require(caller, 'config:read', { type: 'workspace', workspace_id: row.workspace_id })
+      const { workspace_id } = row
+      await access.require(caller, 'config:read', { type: 'workspace', workspace_id }, () =>
+        notFound(CONFIG_KINDS[kind]),
+      )
       return viewOf(row, store.parseData(row.data_json))
     },
     async versions(caller, kind, id, slice) {

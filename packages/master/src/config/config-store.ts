@@ -48,11 +48,15 @@ export async function workspaceOfResource(q: Queryable, kind: Kind, id: string):
 export async function listResources(
   q: Queryable,
   kind: Kind,
-  workspace_id: string | undefined,
+  workspace_ids: readonly string[],
   slice: { limit: number; offset: number },
 ): Promise<{ items: ResourceRow[]; total: number }> {
-  let found = q.selectFrom('resources').where('kind', '=', kind).where('deleted_at', 'is', null)
-  if (workspace_id !== undefined) found = found.where('workspace_id', '=', workspace_id)
+  if (workspace_ids.length === 0) return { items: [], total: 0 }
+  const found = q
+    .selectFrom('resources')
+    .where('kind', '=', kind)
+    .where('deleted_at', 'is', null)
+    .where('workspace_id', 'in', [...workspace_ids])
   const items = await found.selectAll().orderBy('id').limit(slice.limit).offset(slice.offset).execute()
   const { total } = await found.select(eb => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
   return { items, total: Number(total) }

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createHash } from 'node:crypto'
 import { ApiError, canonicalJson, ENDPOINTS, type ErrorCode, LIMITS } from '@nxmesh/contract'
+import { callerWith } from '../access/testing.ts'
 import { forEachEngine } from '../database/testing.ts'
-import { callerOf, OWNER, openWorld, pool, site, type World } from '../deployments/testing.ts'
+import { OWNER, openWorld, pool, site, type World } from '../deployments/testing.ts'
 
 const refusal = async (work: Promise<unknown>): Promise<ApiError> => {
   const error = await work.then(
@@ -266,25 +267,20 @@ forEachEngine((_engine, open) => {
     const second = await world.config.list(OWNER, 'upstream', world.workspace_id, { limit: 1, offset: 1 })
     expect(second.items[0]?.id).toBe(all.items[1]?.id as string)
     expect(second.total).toBe(all.items.length)
-    const elsewhere = await world.config.list(
-      OWNER,
-      'upstream',
-      '01900000-0000-7000-8000-000000000000',
-      slice,
-    )
-    expect(elsewhere).toEqual({ items: [], total: 0 })
+    const elsewhere = '01900000-0000-7000-8000-000000000000'
+    expect(await code(world.config.list(OWNER, 'upstream', elsewhere, slice))).toBe('NOT_FOUND')
     expect((await world.db.write(tx => world.config.usage(tx, world.workspace_id))).length).toBeGreaterThan(0)
   })
 
   test('who lacks the permission is refused, and nothing is stored', async () => {
-    const reader = callerOf(['config:read'])
+    const reader = callerWith(['config:read'])
     const made = await world.create('upstream', pool(fresh('guarded')), false)
     const input = { workspace_id: world.workspace_id, data: pool(fresh('no')), change_summary: undefined }
     expect(await code(world.config.create(reader, 'upstream', input, null))).toBe('FORBIDDEN')
     const patch = { patch: { algorithm: 'ip_hash' }, if_match: null, change_summary: undefined }
     expect(await code(world.config.update(reader, 'upstream', made.data.id, patch, null))).toBe('FORBIDDEN')
     expect(await code(world.config.remove(reader, 'upstream', made.data.id, null, null))).toBe('FORBIDDEN')
-    expect(await code(world.config.get(callerOf([]), 'upstream', made.data.id))).toBe('FORBIDDEN')
+    expect(await code(world.config.get(callerWith([]), 'upstream', made.data.id))).toBe('NOT_FOUND')
   })
 
   test('nothing failed behind the answers', () => expect(world.errors).toEqual([]))

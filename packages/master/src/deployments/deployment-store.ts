@@ -36,11 +36,11 @@ export async function findDeployment(q: Queryable, id: string): Promise<Deployme
 /** Newest first. */
 export async function listDeployments(
   q: Queryable,
-  workspace_id: string | undefined,
+  workspace_ids: readonly string[],
   slice: { limit: number; offset: number },
 ): Promise<{ items: DeploymentRow[]; total: number }> {
-  let found = q.selectFrom('deployments')
-  if (workspace_id !== undefined) found = found.where('workspace_id', '=', workspace_id)
+  if (workspace_ids.length === 0) return { items: [], total: 0 }
+  const found = q.selectFrom('deployments').where('workspace_id', 'in', [...workspace_ids])
   const items = await found
     .selectAll()
     .orderBy('id', 'desc')

@@ -58,8 +58,9 @@ export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
 
   async function readable(caller: Caller, id: string): Promise<DeploymentRow> {
     const row = await findDeployment(db.read, id)
-    if (!row) throw new ApiError('NOT_FOUND', 'There is no such deployment, or you may not see it.')
-    access.require(caller, 'config:read', { type: 'workspace', workspace_id: row.workspace_id })
+    if (!row) throw noDeployment()
+    const { workspace_id } = row
+    await access.require(caller, 'config:read', { type: 'workspace', workspace_id }, noDeployment)
     return row
   }
 
@@ -89,7 +90,7 @@ export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
 
   return {
     async release(tx, caller, workspace_id, change) {
-      if (!caller.permissions.has('config:deploy')) return null
+      if (!(await access.allows(caller, 'config:deploy', { type: 'workspace', workspace_id }))) return null
       const workspace = await deps.tenancy.lockWorkspace(tx, workspace_id)
       if (workspace.deploy_mode !== 'automatic') return null
       const release = await makeRelease(
@@ -119,12 +120,8 @@ export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
       }
     },
     async list(caller, workspace_id, slice) {
-      access.require(
-        caller,
-        'config:read',
-        workspace_id ? { type: 'workspace', workspace_id } : { type: 'instance' },
-      )
-      const { items, total } = await listDeployments(db.read, workspace_id, slice)
+      const workspace_ids = await access.workspaces(caller, 'config:read', workspace_id)
+      const { items, total } = await listDeployments(db.read, workspace_ids, slice)
       const counts = await countTargets(
         db.read,
         items.map(row => row.id),
@@ -176,5 +173,7 @@ export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
     },
   }
 }
+
+const noDeployment = () => new ApiError('NOT_FOUND', 'There is no such deployment, or you may not see it.')
 
 const hasEnded = (row: DeploymentRow) => DEPLOYMENT_ENDS.has(row.state as DeploymentState)

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { callerWith } from '../access/testing.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { OWNER, openWorld, pool, refuses, site, states, until, type World } from './testing.ts'
 
@@ -70,8 +71,7 @@ forEachEngine((_engine, open) => {
     test('by someone who may not deploy is kept but goes nowhere', async () => {
       await start()
       const a = await world.join('a')
-      const { callerOf } = await import('./testing.ts')
-      const writer = callerOf(['config:write'])
+      const writer = callerWith(['config:write'])
       const input = { workspace_id: world.workspace_id, data: site('draft'), change_summary: undefined }
       const { meta } = await world.config.create(writer, 'virtual_host', input, null)
       expect(meta.deployment_id).toBeNull()

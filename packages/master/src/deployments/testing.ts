@@ -1,6 +1,5 @@
-import { type AgentFacts, type Deployment, type Kind, type Labels, PERMISSIONS } from '@nxmesh/contract'
-import { access } from '../access/access-rules.ts'
-import type { Caller } from '../access/caller.ts'
+import type { AgentFacts, Deployment, Kind, Labels } from '@nxmesh/contract'
+import { callerWith, openTestAccess } from '../access/testing.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Channel } from '../channel/channel.ts'
 import type { ConfigService } from '../config/config.ts'
@@ -19,20 +18,7 @@ export { fails, refuses, ScriptedAgent } from './testing-agent.ts'
 
 export const now = () => new Date()
 
-export function callerOf(permissions: readonly string[] = PERMISSIONS): Caller {
-  return {
-    principal: { type: 'user', id: newId() },
-    name: 'Test',
-    email: null,
-    permissions: new Set(permissions) as Caller['permissions'],
-    door: 'rest',
-    ip_address: null,
-    request_id: 'test',
-    session_id: null,
-  }
-}
-
-export const OWNER = callerOf()
+export const OWNER = callerWith()
 
 const FACTS = { hostname: 'h' } as unknown as AgentFacts
 const TIMES: DeliveryTimes = {
@@ -104,7 +90,7 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
     const onError = (what: string, error: unknown) => void (mine === life && errors.push(`${what}: ${error}`))
     const deployments = makeDeployments({
       db: own,
-      access,
+      access: openTestAccess(db),
       channel,
       versions: versionReader,
       tenancy,
@@ -122,7 +108,7 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
     const agentsOf = async () => agents
     const config = makeConfigService({
       db: own,
-      access,
+      access: openTestAccess(db),
       audit,
       deployments,
       lockWorkspace,

@@ -1,15 +1,9 @@
-import {
-  ApiError,
-  type Endpoint,
-  LIMITS,
-  type Permission,
-  type Principal,
-  validationError,
-} from '@nxmesh/contract'
+import { ApiError, type Endpoint, LIMITS, type Principal, validationError } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Authenticator, Origin } from '../access/authenticator.ts'
 import type { Caller } from '../access/caller.ts'
+import { nobody } from '../access/nobody.ts'
 import { type Answer, errorAnswer } from './answer.ts'
 import type { BodyRoom } from './body-room.ts'
 import type { Connection } from './connection.ts'
@@ -125,20 +119,11 @@ class LazyOrigin implements Origin {
 const eagerOrigin = ({ ip_address }: Connection, request_id: string): Origin => ({ ip_address, request_id })
 
 const NOBODY: Principal = { type: 'system', id: null }
-const NO_PERMISSIONS: ReadonlySet<Permission> = new Set()
 
 /** The caller of a public endpoint: what the request carries in its body decides, not who sends it. */
 function anonymous(connection: Connection, request_id: string): Caller {
-  return {
-    principal: NOBODY,
-    name: 'anonymous',
-    email: null,
-    permissions: NO_PERMISSIONS,
-    door: 'rest',
-    ip_address: connection.ip_address,
-    request_id,
-    session_id: null,
-  }
+  const { ip_address } = connection
+  return nobody({ principal: NOBODY, name: 'anonymous', door: 'rest', ip_address, request_id })
 }
 
 function parserOf({ params, query, body }: Endpoint) {

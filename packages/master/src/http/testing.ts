@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ApiError, BASE_PATH, type Client, ENDPOINTS, makeClient } from '@nxmesh/contract'
 import pino from 'pino'
-import { access } from '../access/access-rules.ts'
 import { makeAccessArea } from '../access/make-access.ts'
+import { openTestAccess } from '../access/testing.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
@@ -57,12 +57,13 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
   const common = {
     database,
     audit: makeAuditLog({ db: database, now: clock.now, newId }),
+    access: openTestAccess(database),
     log,
     now: clock.now,
     newId,
   }
   const area = makeAccessArea({ ...common, tenancy: makeTenancy(common) })
-  const tenancy = makeTenancyDoors({ ...common, access, usages: options.usages ?? [] })
+  const tenancy = makeTenancyDoors({ ...common, usages: options.usages ?? [] })
   const http = makeHttpApp({
     ...common,
     routes: { ...noRoutes(), ...area.routes, ...tenancy, ...options.routes },

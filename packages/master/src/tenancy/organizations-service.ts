@@ -1,4 +1,4 @@
-import type { Access } from '../access/caller.ts'
+import type { Access, Caller } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database } from '../database/database.ts'
 import { sliceOf } from '../http/page.ts'
@@ -35,29 +35,37 @@ const eventOf = (action: string, id: string) => ({
   organization_id: id,
 })
 
+/** Null: all of them. A workspace's grant shows the organization that the workspace belongs to. */
+async function visibleOrganizations(access: Access, caller: Caller): Promise<readonly string[] | null> {
+  const { everything } = await access.reach(caller, 'organization:read')
+  if (everything) return null
+  const having = caller.grants.filter(one => one.permissions.has('organization:read'))
+  return [...new Set(having.flatMap(one => one.organization_id ?? []))]
+}
+
 export function makeOrganizations({ database, audit, access, now, newId }: OrganizationsDeps): Organizations {
   return {
     async list(caller, query) {
-      access.require(caller, 'organization:read', INSTANCE)
+      const within = await visibleOrganizations(access, caller)
       const [rows, total] = await Promise.all([
-        listOrganizations(database.read, sliceOf(query)),
-        countOrganizations(database.read),
+        listOrganizations(database.read, within, sliceOf(query)),
+        countOrganizations(database.read, within),
       ])
       return { items: rows.map(organizationOf), total }
     },
 
     async get(caller, id) {
-      access.require(caller, 'organization:read', scopeOf(id))
+      await access.require(caller, 'organization:read', scopeOf(id))
       const row = await organizationById(database.read, id)
       if (!row) throw noOrganization()
       return organizationOf(row)
     },
 
     async create(caller, { name, slug }) {
-      access.require(caller, 'organization:write', INSTANCE)
+      await access.require(caller, 'organization:write', INSTANCE)
       return await database.write(async tx => {
         refuseTakenSlug('organization', slug, await organizationBySlug(tx, slug), null)
-        refuseFull('organizations', await countOrganizations(tx), MASTER_LIMITS.organizations)
+        refuseFull('organizations', await countOrganizations(tx, null), MASTER_LIMITS.organizations)
         const row: OrganizationRow = {
           id: newId(),
           name,
@@ -73,7 +81,7 @@ export function makeOrganizations({ database, audit, access, now, newId }: Organ
     },
 
     async update(caller, id, patch) {
-      access.require(caller, 'organization:write', scopeOf(id))
+      await access.require(caller, 'organization:write', scopeOf(id))
       return await database.write(async tx => {
         const row = await organizationById(tx, id)
         if (!row) throw noOrganization()
@@ -88,13 +96,14 @@ export function makeOrganizations({ database, audit, access, now, newId }: Organ
     },
 
     async remove(caller, id) {
-      access.require(caller, 'organization:delete', scopeOf(id))
+      await access.require(caller, 'organization:delete', scopeOf(id))
       await database.write(async tx => {
         const row = await organizationById(tx, id)
         if (!row) throw noOrganization()
-        const inside = await listWorkspaces(tx, id, { limit: 20, offset: 0 })
+        const filter = { organization_id: id, reach: null }
+        const inside = await listWorkspaces(tx, filter, { limit: 20, offset: 0 })
         const details = inside.map(one => ({ field: 'workspaces', message: `${one.name} (${one.id})` }))
-        refuseInUse('organization', details, await countWorkspaces(tx, id))
+        refuseInUse('organization', details, await countWorkspaces(tx, filter))
         await deleteOrganization(tx, id)
         await audit.append(tx, caller, { ...eventOf('delete', id), before: organizationOf(row) })
       })

@@ -1,4 +1,10 @@
-import { ApiError, type ErrorDetail, type Organization, type Workspace } from '@nxmesh/contract'
+import {
+  ApiError,
+  type ErrorDetail,
+  type Organization,
+  OrganizationSettings,
+  type Workspace,
+} from '@nxmesh/contract'
 import type { OrganizationRow, WorkspaceRow } from './tenancy-store.ts'
 
 export const organizationOf = (row: OrganizationRow): Organization => ({
@@ -6,8 +12,14 @@ export const organizationOf = (row: OrganizationRow): Organization => ({
   name: row.name,
   slug: row.slug,
   created_at: row.created_at,
-  settings: {},
+  settings: settingsOf(row),
 })
+
+/** What an older master stored and this one does not read is taken for the defaults: they show least. */
+export function settingsOf(row: Pick<OrganizationRow, 'settings_json'>): OrganizationSettings {
+  const read = OrganizationSettings.safeParse(JSON.parse(row.settings_json))
+  return read.success ? read.data : { cross_workspace_reads: [] }
+}
 
 export const workspaceOf = (row: WorkspaceRow): Workspace => ({
   id: row.id,

@@ -33,7 +33,7 @@ export function makeTenancy({ audit, now, newId }: TenancyDeps): Tenancy {
     nextReleaseNumber: async (tx, id) => found(await raiseReleaseNumber(tx, id)).release_number,
 
     async ensureFirst(tx, caller) {
-      if ((await countOrganizations(tx)) > 0) return
+      if ((await countOrganizations(tx, null)) > 0) return
       const created_at = now().toISOString()
       const organization = { ...FIRST, id: newId(), settings_json: '{}', created_at }
       const workspace = newWorkspace({ ...FIRST, id: newId(), organization_id: organization.id, created_at })

@@ -15,13 +15,24 @@ interface Naming {
 
 // --- Organizations ---
 
-export async function listOrganizations(db: Queryable, slice: Slice): Promise<OrganizationRow[]> {
-  const query = db.selectFrom('organizations').selectAll().orderBy('created_at').orderBy('id')
+/** Which rows a list shows: null for all of them. */
+type Within = readonly string[] | null
+
+export async function listOrganizations(
+  db: Queryable,
+  ids: Within,
+  slice: Slice,
+): Promise<OrganizationRow[]> {
+  if (ids?.length === 0) return []
+  let query = db.selectFrom('organizations').selectAll().orderBy('created_at').orderBy('id')
+  if (ids !== null) query = query.where('id', 'in', [...ids])
   return await query.limit(slice.limit).offset(slice.offset).execute()
 }
 
-export async function countOrganizations(db: Queryable): Promise<number> {
-  const query = db.selectFrom('organizations').select(eb => eb.fn.countAll<number>().as('count'))
+export async function countOrganizations(db: Queryable, ids: Within): Promise<number> {
+  if (ids?.length === 0) return 0
+  let query = db.selectFrom('organizations').select(eb => eb.fn.countAll<number>().as('count'))
+  if (ids !== null) query = query.where('id', 'in', [...ids])
   return Number((await query.executeTakeFirstOrThrow()).count)
 }
 
@@ -47,29 +58,58 @@ export async function deleteOrganization(tx: Tx, id: string): Promise<void> {
 
 // --- Workspaces ---
 
-const within = (organization_id: string | undefined) =>
-  organization_id === undefined ? {} : { organization_id }
+export interface WorkspaceFilter {
+  /** Null: whatever organization. */
+  readonly organization_id: string | null
+  /** A workspace is in the list when it is one of these, or in one of these organizations; null: all are. */
+  readonly reach: {
+    readonly organization_ids: readonly string[]
+    readonly workspace_ids: readonly string[]
+  } | null
+}
+
+function filtered(db: Queryable, { organization_id, reach }: WorkspaceFilter) {
+  let query = db.selectFrom('workspaces')
+  if (organization_id !== null) query = query.where('organization_id', '=', organization_id)
+  if (reach === null) return query
+  return query.where(eb =>
+    eb.or([
+      ...(reach.organization_ids.length > 0
+        ? [eb('organization_id', 'in', [...reach.organization_ids])]
+        : []),
+      ...(reach.workspace_ids.length > 0 ? [eb('id', 'in', [...reach.workspace_ids])] : []),
+    ]),
+  )
+}
 
 export async function listWorkspaces(
   db: Queryable,
-  organization_id: string | undefined,
+  filter: WorkspaceFilter,
   slice: Slice,
 ): Promise<WorkspaceRow[]> {
-  const query = db
-    .selectFrom('workspaces')
-    .selectAll()
-    .where(eb => eb.and(within(organization_id)))
-    .orderBy('created_at')
-    .orderBy('id')
+  const query = filtered(db, filter).selectAll().orderBy('created_at').orderBy('id')
   return await query.limit(slice.limit).offset(slice.offset).execute()
 }
 
-export async function countWorkspaces(db: Queryable, organization_id: string | undefined): Promise<number> {
-  const query = db
-    .selectFrom('workspaces')
-    .select(eb => eb.fn.countAll<number>().as('count'))
-    .where(eb => eb.and(within(organization_id)))
+export async function countWorkspaces(db: Queryable, filter: WorkspaceFilter): Promise<number> {
+  const query = filtered(db, filter).select(eb => eb.fn.countAll<number>().as('count'))
   return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
+export async function organizationOfWorkspace(db: Queryable, id: string): Promise<string | undefined> {
+  const query = db.selectFrom('workspaces').select('organization_id').where('id', '=', id)
+  return (await query.executeTakeFirst())?.organization_id
+}
+
+/** `organization_ids` null: of all. */
+export async function workspaceIds(
+  db: Queryable,
+  organization_ids: readonly string[] | null,
+  limit: number,
+): Promise<string[]> {
+  let query = db.selectFrom('workspaces').select('id').orderBy('id').limit(limit)
+  if (organization_ids !== null) query = query.where('organization_id', 'in', [...organization_ids])
+  return (await query.execute()).map(row => row.id)
 }
 
 export async function workspaceById(db: Queryable, id: string): Promise<WorkspaceRow | undefined> {

@@ -1,3 +1,4 @@
+import { seesOrganization } from '../access/access-rules.ts'
 import type { Access, Scope } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Queryable } from '../database/database.ts'
@@ -34,8 +35,7 @@ export interface WorkspacesDeps {
   readonly usages: readonly WorkspaceUsage[]
 }
 
-const organizationScope = (organization_id: string | undefined): Scope =>
-  organization_id === undefined ? { type: 'instance' } : { type: 'organization', organization_id }
+const organizationScope = (organization_id: string): Scope => ({ type: 'organization', organization_id })
 const scopeOf = (workspace_id: string): Scope => ({ type: 'workspace', workspace_id })
 const eventOf = (action: string, row: { id: string; organization_id: string }) => ({
   action: `workspace.${action}`,
@@ -50,17 +50,21 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
 
   return {
     async list(caller, { organization_id, ...query }) {
-      access.require(caller, 'workspace:read', organizationScope(organization_id))
-      if (organization_id !== undefined) await requireOrganization(database.read, organization_id)
+      if (organization_id !== undefined) {
+        if (!seesOrganization(caller.grants, organization_id)) throw noOrganization()
+        await requireOrganization(database.read, organization_id)
+      }
+      const reach = await access.reach(caller, 'workspace:read')
+      const filter = { organization_id: organization_id ?? null, reach: reach.everything ? null : reach }
       const [rows, total] = await Promise.all([
-        listWorkspaces(database.read, organization_id, sliceOf(query)),
-        countWorkspaces(database.read, organization_id),
+        listWorkspaces(database.read, filter, sliceOf(query)),
+        countWorkspaces(database.read, filter),
       ])
       return { items: rows.map(workspaceOf), total }
     },
 
     async get(caller, id) {
-      access.require(caller, 'workspace:read', scopeOf(id))
+      await access.require(caller, 'workspace:read', scopeOf(id))
       const row = await workspaceById(database.read, id)
       if (!row) throw noWorkspace()
       return workspaceOf(row)
@@ -68,11 +72,11 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
 
     async create(caller, input) {
       const { organization_id, name, slug } = input
-      access.require(caller, 'workspace:write', organizationScope(organization_id))
+      await access.require(caller, 'workspace:write', organizationScope(organization_id))
       return await database.write(async tx => {
         await requireOrganization(tx, organization_id)
         refuseTakenSlug('workspace', slug, await workspaceBySlug(tx, organization_id, slug), null)
-        const count = await countWorkspaces(tx, organization_id)
+        const count = await countWorkspaces(tx, { organization_id, reach: null })
         refuseFull('workspaces in this organization', count, MASTER_LIMITS.workspaces_per_organization)
         const row = newWorkspace({
           id: newId(),
@@ -89,7 +93,7 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
     },
 
     async update(caller, id, patch) {
-      access.require(caller, 'workspace:write', scopeOf(id))
+      await access.require(caller, 'workspace:write', scopeOf(id))
       return await database.write(async tx => {
         const row = await workspaceById(tx, id)
         if (!row) throw noWorkspace()
@@ -109,7 +113,7 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
     },
 
     async remove(caller, id) {
-      access.require(caller, 'workspace:delete', scopeOf(id))
+      await access.require(caller, 'workspace:delete', scopeOf(id))
       await database.write(async tx => {
         // The lock comes first: nothing may be put in while it is being looked at.
         const row = await lockWorkspaceRow(tx, id)
