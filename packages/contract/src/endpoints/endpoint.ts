@@ -21,6 +21,8 @@ export interface Endpoint {
   readonly status: 200 | 201 | 204
   /** What it may answer beside the errors that every endpoint shares (see COMMON_ERRORS). */
   readonly errors: readonly ErrorCode[]
+  /** Reads and sets the cookie that holds the refresh token. */
+  readonly cookie?: true
   /** Honours `If-Match` and answers with an `ETag`. */
   readonly etag?: true
 }

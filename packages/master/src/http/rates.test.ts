@@ -6,9 +6,10 @@ afterAll(closeTestApps)
 
 describe('rates', () => {
   test('a caller that asks too much waits as long as it is told; others do not', async () => {
-    const small = await openTestApp({ rates: { principal: { burst: 3, per_s: 0.5 } } })
-    const { client } = await small.owner()
-    const other = (await client.call('api_keys_create', { body: { name: 'other' } })).data.key
+    const small = await openTestApp({ rates: { principal: { burst: 4, per_s: 0.5 } } })
+    const { client, organization_id } = await small.owner()
+    const body = { name: 'other', role: 'viewer', organization_id } as const
+    const other = (await client.call('api_keys_create', { body })).data.key
     await client.call('me')
     await client.call('me')
     const refused = await client.call('me').catch(error => error as ApiError)
