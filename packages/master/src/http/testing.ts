@@ -9,6 +9,7 @@ import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
 import { newId } from '../ids.ts'
+import type { Secrets } from '../secrets/secrets.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
 import { makeTenancyDoors } from '../tenancy/make-tenancy.ts'
 import { makePlaces } from '../tenancy/places.ts'
@@ -27,6 +28,7 @@ export interface TestApp {
   readonly database: Database
   readonly clock: TestClock
   readonly setup_token: string
+  readonly secrets: Secrets
   /** What was logged, as JSON lines. */
   readonly logged: string[]
   /** Requests that asked for the idle timeout to be lifted. */
@@ -92,6 +94,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     clock,
     logged,
     setup_token: (await area.setup.issueToken()) ?? '',
+    secrets,
     held: 0,
     fetch(path, init = {}, connection = {}) {
       const url = path.startsWith('https:') ? path : ORIGIN + path
