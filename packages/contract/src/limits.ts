@@ -34,7 +34,8 @@ export const LIMITS = {
   token_cache_ms: 5_000,
   token_cache_entries: 20_000,
   password_checks_at_once: 2,
-  /** Hashes that wait, of those who are known where they come from and of strangers each; and of one sender. */
+  password_checks_of_strangers: 1,
+  /** Hashes that wait: for each standing, and of one sender. */
   password_checks_waiting: 64,
   password_checks_of_sender: 8,
 
@@ -48,9 +49,13 @@ export const LIMITS = {
   login_attempts_per_s: 0.1,
   login_address_burst_attempts: 60,
   login_address_attempts_per_s: 1,
-  /** On one account, from all the places together where its owner is not logged in. */
-  login_email_burst_attempts: 100,
-  login_email_attempts_per_s: 0.5,
+  /** Of all the addresses together from which a wrong password came lately. */
+  login_suspicious_burst_attempts: 50,
+  login_suspicious_attempts_per_s: 10,
+  login_failure_keep_ms: 3_600_000,
+  /** Audit rows of refused log-ins: what is more is counted. */
+  login_refusal_rows_burst: 200,
+  login_refusal_rows_per_s: 2,
 
   // Text
   name_chars: 128,

@@ -39,7 +39,9 @@ export function errorAnswer(error: unknown, request_id: string, log: Logger): An
     log.error({ request_id, err: error }, 'A request failed unexpectedly')
     return answerOf(new ApiError('INTERNAL', ERRORS.INTERNAL.title), request_id)
   }
-  if (error.status >= 500) log.error({ request_id, err: error }, error.message)
+  // Being busy is no fault: a flood must not fill the log as well.
+  if (error.code === 'UNAVAILABLE' && error.cause === undefined) log.debug({ request_id }, error.message)
+  else if (error.status >= 500) log.error({ request_id, err: error }, error.message)
   else if (error.cause !== undefined) log.info({ request_id, err: error }, error.message)
   return answerOf(error, request_id)
 }
