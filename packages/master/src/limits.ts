@@ -47,4 +47,14 @@ export const MASTER_LIMITS = {
   bodies_sender_bytes: 16_777_216,
   public_bodies_bytes: 16_777_216,
   public_bodies_sender_bytes: 1_048_576,
+
+  // Requests to places that people configure
+  outgoing_connect_ms: 5_000,
+  outgoing_ms: 15_000,
+  outgoing_answer_bytes: 1_048_576,
+  outgoing_header_bytes: 16_384,
+  outgoing_redirects: 3,
+  outgoing_addresses_tried: 3,
+  outgoing_at_once: 64,
+  outgoing_ranges: 1_000,
 } as const
