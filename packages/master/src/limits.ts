@@ -32,7 +32,13 @@ export const MASTER_LIMITS = {
   // Configuration
   config_file_bytes: 1_048_576,
 
-  // Certificates, in days
+  // Certificates
+  certificate_file_bytes: 1_048_576,
+  /** How often given files are looked at, and how often the end of our own certificate. */
+  certificate_look_ms: 2_000,
+  own_certificate_look_ms: 3_600_000,
+  /** Certificates that were replaced while sockets live on that were opened with them. */
+  listeners_replaced: 16,
   ca_valid_days: 3_650,
   server_certificate_valid_days: 365,
   server_certificate_renew_days: 60,
