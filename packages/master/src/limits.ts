@@ -53,6 +53,9 @@ export const MASTER_LIMITS = {
   bodies_sender_bytes: 16_777_216,
   public_bodies_bytes: 16_777_216,
   public_bodies_sender_bytes: 1_048_576,
+  /** From the head of a request to the last byte of its body. Below the idle timeout, so that it ends with an answer. */
+  body_read_ms: 30_000,
+  public_body_read_ms: 10_000,
 
   // Requests to places that people configure
   outgoing_connect_ms: 5_000,

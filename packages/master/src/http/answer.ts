@@ -44,6 +44,8 @@ function answerOf(error: ApiError, request_id: string): Answer {
     body: JSON.stringify(body),
     headers: {
       ...(retry_after_s === undefined ? {} : { 'retry-after': String(retry_after_s) }),
+      // What is left of the body shall not come any more.
+      ...(error.code === 'REQUEST_TIMEOUT' ? { connection: 'close' } : {}),
       // RFC 9110 section 11.6.1: a 401 says which scheme it wants.
       ...(error.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     },

@@ -1,4 +1,4 @@
-import { ApiError, type Endpoint, LIMITS, type Principal, validationError } from '@nxmesh/contract'
+import { ApiError, type Endpoint, type Principal, validationError } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Authenticator, Origin } from '../access/authenticator.ts'
@@ -11,7 +11,7 @@ import type { HeldRequests } from './held-requests.ts'
 import { type Idempotency, requestHash } from './idempotency.ts'
 import { etagOf, parseIfMatch, refuseForeignOrigin } from './preconditions.ts'
 import type { RateLimiter } from './rate-limiter.ts'
-import { parseBody, readBody } from './read-body.ts'
+import { type BodyLimits, parseBody, readBody } from './read-body.ts'
 import { addressKey } from './token-buckets.ts'
 
 export interface Incoming {
@@ -30,9 +30,14 @@ export interface EndpointDeps {
   readonly held: HeldRequests
   readonly log: Logger
   /** Of callers with credentials. */
-  readonly bodies: BodyRoom
+  readonly bodies: Bodies
   /** Of strangers, so that they take no room from the others. */
-  readonly public_bodies: BodyRoom
+  readonly public_bodies: Bodies
+}
+
+export interface Bodies {
+  readonly room: BodyRoom
+  readonly limits: BodyLimits
 }
 
 /** A route with the types of its row taken off: the table has checked them against the row. */
@@ -52,8 +57,7 @@ const NO_BYTES = new Uint8Array(0)
 export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps) {
   const parse = parserOf(row)
   const changes = row.method !== 'GET'
-  const room = typeof row.access === 'string' ? deps.bodies : deps.public_bodies
-  const max_bytes = typeof row.access === 'string' ? LIMITS.body_bytes : LIMITS.public_body_bytes
+  const bodies = typeof row.access === 'string' ? deps.bodies : deps.public_bodies
   // What is created has no version yet that could be the wrong one.
   const conditional = row.etag === true && row.method !== 'POST'
   const idempotent = row.method === 'POST' && typeof row.access === 'string'
@@ -64,7 +68,9 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
     const caller = await admit(row, incoming, deps)
     const if_match = changes ? parseIfMatch(request.headers.get('if-match'), conditional) : null
     const bytes = changes
-      ? await readBody(request, max_bytes, (size, read) => room.run(senderOf(row, caller), size, read))
+      ? await readBody(request, bodies.limits, (size, read) =>
+          bodies.room.run(senderOf(row, caller), size, read),
+        )
       : NO_BYTES
     const { params, query, body } = parse(incoming, bytes)
     const asked = { caller, params, query, body, if_match, url }

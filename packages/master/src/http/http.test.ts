@@ -222,6 +222,10 @@ describe('who asks', () => {
         status: 403,
         code: 'FORBIDDEN',
       })
+    for (const site of ['cross-site', 'same-site', 'same-origin', 'none']) {
+      const answer = await post('/organizations', '{}', { 'sec-fetch-site': site })
+      expect([site, answer.status]).toEqual([site, site === 'cross-site' ? 403 : 422])
+    }
     expect((await post('/organizations', body, { origin: ORIGIN })).status).toBe(201)
     expect(
       (await get('/me', { origin: 'https://evil.example' })).headers.get('access-control-allow-origin'),
