@@ -6,6 +6,7 @@ import { type RegisteredIdentity, register } from '@nxmesh/agent/link/register'
 import type { AuditEntry } from '@nxmesh/contract'
 import { type Client, makeClient } from '@nxmesh/contract/client'
 import { loadConfig, type MasterOverrides, type RunningMaster, startMaster } from '@nxmesh/master'
+import { everyClass } from '@nxmesh/master/http/rate-limiter'
 import { makeLog } from '@nxmesh/master/log'
 import { until } from '../support/until.ts'
 import { makeSimulatedOrders, type SimulatedOrders } from './simulated-orders.ts'
@@ -44,7 +45,7 @@ export interface FleetAgent {
 
 /** Tests do not wait half a minute for a reconnection. */
 export const QUICK: LinkOptions['limits'] & object = { reconnect_min_ms: 20, reconnect_max_ms: 300 }
-const NO_RATE = { burst: 1_000_000, per_s: 1_000_000 }
+const NO_RATE = everyClass({ burst: 1_000_000, per_s: 1_000_000 })
 const silent = () => undefined
 /** The master's warnings, for whoever looks for the reason of a failure. */
 const LOG = process.env.NXMESH_TEST_LOG ? process.stderr : { write: silent }

@@ -5,6 +5,10 @@ import type { Permission } from '../permissions.ts'
 /** Who may call: a permission, any authenticated principal, or everyone for the reason given. */
 export type Access = Permission | 'authenticated' | { readonly public: string }
 
+/** What a limit on the number of requests goes by. `credentials`: takes a password, a token or a link that proves who one is. */
+export const RATE_CLASSES = ['read', 'write', 'credentials'] as const
+export type RateClass = (typeof RATE_CLASSES)[number]
+
 /** One row of the endpoint table. Routing, validation, authorization, OpenAPI and the client come from it. */
 export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
@@ -21,8 +25,17 @@ export interface Endpoint {
   readonly status: 200 | 201 | 204
   /** What it may answer beside the errors that every endpoint shares (see COMMON_ERRORS). */
   readonly errors: readonly ErrorCode[]
+  /** Where it is not what `rateClassOf` makes of the rest. */
+  readonly rate?: RateClass
   /** Honours `If-Match` and answers with an `ETag`. */
   readonly etag?: true
+}
+
+/** A stranger who changes something brings what proves that he may. */
+export function rateClassOf({ rate, method, access }: Endpoint): RateClass {
+  if (rate) return rate
+  if (method === 'GET') return 'read'
+  return typeof access === 'string' ? 'write' : 'credentials'
 }
 
 export const BASE_PATH = '/api/v1'

@@ -1,4 +1,11 @@
-import { ApiError, type Endpoint, type Principal, validationError } from '@nxmesh/contract'
+import {
+  ApiError,
+  type Endpoint,
+  type Principal,
+  type RateClass,
+  rateClassOf,
+  validationError,
+} from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Authenticator, Origin } from '../access/authenticator.ts'
@@ -57,6 +64,7 @@ const NO_BYTES = new Uint8Array(0)
 export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps) {
   const parse = parserOf(row)
   const changes = row.method !== 'GET'
+  const rate = rateClassOf(row)
   const bodies = typeof row.access === 'string' ? deps.bodies : deps.public_bodies
   // What is created has no version yet that could be the wrong one.
   const conditional = row.etag === true && row.method !== 'POST'
@@ -65,7 +73,7 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
   return async (incoming: Incoming): Promise<Answer> => {
     const { request, connection, url } = incoming
     if (changes) refuseForeignOrigin(request.headers)
-    const caller = await admit(row, incoming, deps)
+    const caller = await admit(row, rate, incoming, deps)
     const if_match = changes ? parseIfMatch(request.headers.get('if-match'), conditional) : null
     const bytes = changes
       ? await readBody(request, bodies.limits, (size, read) =>
@@ -89,10 +97,15 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
 const senderOf = (row: Endpoint, { principal, ip_address }: Caller): string =>
   typeof row.access === 'string' ? `${principal.type}:${principal.id}` : addressKey(ip_address)
 
-async function admit(row: Endpoint, incoming: Incoming, deps: EndpointDeps): Promise<Caller> {
+async function admit(
+  row: Endpoint,
+  rate: RateClass,
+  incoming: Incoming,
+  deps: EndpointDeps,
+): Promise<Caller> {
   const { request, connection, request_id } = incoming
   if (typeof row.access !== 'string') {
-    deps.limiter.admitAddress(connection.ip_address)
+    deps.limiter.admitAddress(connection.ip_address, rate)
     return anonymous(connection, request_id)
   }
   // A reader's address is looked up only when asked for, which costs more than the rest of this. What changes something may
@@ -101,10 +114,10 @@ async function admit(row: Endpoint, incoming: Incoming, deps: EndpointDeps): Pro
     row.method === 'GET' ? new LazyOrigin(connection, request_id) : eagerOrigin(connection, request_id)
   const caller = await deps.authenticator.authenticate(request.headers.get('authorization'), origin)
   if (!caller) {
-    deps.limiter.admitAddress(connection.ip_address)
+    deps.limiter.admitAddress(connection.ip_address, rate)
     throw new ApiError('UNAUTHENTICATED', 'Send a valid API key or session token: Authorization: Bearer …')
   }
-  deps.limiter.admitPrincipal(caller.principal)
+  deps.limiter.admitPrincipal(caller.principal, rate)
   if (row.access !== 'authenticated' && !caller.permissions.has(row.access))
     throw new ApiError('FORBIDDEN', `This needs the permission ${row.access}`)
   return caller

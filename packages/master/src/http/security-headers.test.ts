@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { CHANNEL_PATH, ENDPOINTS, HEALTH_PATH, OPENAPI_PATH, READY_PATH } from '@nxmesh/contract'
 import { signedHeaders, startTestChannel, type TestChannel, tryUpgrade } from '../channel/testing.ts'
+import { everyClass } from './rate-limiter.ts'
 import { api, closeTestApps, ORIGIN, openTestApp, type TestApp } from './testing.ts'
 
 let app: TestApp
 let token: string
 let channel: TestChannel
 beforeAll(async () => {
-  app = await openTestApp({ rates: { address: { burst: 10_000, per_s: 10_000 } } })
+  app = await openTestApp({ rates: { address: everyClass({ burst: 10_000, per_s: 10_000 }) } })
   token = (await app.owner()).token
   channel = await startTestChannel()
 })
