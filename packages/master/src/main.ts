@@ -50,7 +50,7 @@ export interface MasterOverrides {
 
 /**
  * Starts a master: the real composition root, for the executable as for tests and benchmarks. Resolves when it serves.
- * Throws, with everything taken given back, what the operator must mend: `DataFolderInUseError`, `DatabaseTooNewError`,
+ * Throws, with everything taken given back, what the operator must mend: `DataFolderInUseError`, `DatabaseUnreachableError`, `DatabaseTooNewError`,
  * `DatabaseLostError`, `DatabaseDamagedError`, `FileModeError`, `MasterKeyError`, `CertificateError`, `ListenError`.
  */
 export async function startMaster(config: MasterConfig, overrides: MasterOverrides): Promise<RunningMaster> {
