@@ -66,8 +66,12 @@ async function fill() {
   const session = await makeClient({ base_url }).call('setup', { body: { setup_token, ...user } })
   const token = session.data.token
   const client = makeClient({ base_url, token })
-  const key = await client.call('api_keys_create', { body: { name: 'bench' } })
-  const workspace = (await client.call('workspaces_list')).data[0]?.id ?? ''
+  const [first] = (await client.call('workspaces_list')).data
+  const workspace = first?.id ?? ''
+  const organization_id = first?.organization_id ?? null
+  const key = await client.call('api_keys_create', {
+    body: { name: 'bench', role: 'owner', organization_id },
+  })
   const pool = { workspace_id: workspace, name: 'pool', servers: [{ address: '127.0.0.1:9' }] }
   const upstream_id = (await client.call('upstreams_create', { body: pool })).data.id
   let last = ''

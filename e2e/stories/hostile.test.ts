@@ -66,7 +66,8 @@ const post = (body: unknown) => postText(JSON.stringify(body))
 
 let key = ''
 async function apiKey(): Promise<string> {
-  if (key === '') key = (await system.client.call('api_keys_create', { body: { name: 'hostile' } })).data.key
+  const body = { name: 'hostile', role: 'owner', organization_id: system.organization_id } as const
+  if (key === '') key = (await system.client.call('api_keys_create', { body })).data.key
   return key
 }
 

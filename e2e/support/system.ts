@@ -71,10 +71,13 @@ export async function startSystem(): Promise<System> {
       },
     })
     const signed_in = makeClient({ base_url: master.process.plain_url, token: session.data.token })
-    const key = await signed_in.call('api_keys_create', { body: { name: 'tests' } })
-    const client = makeClient({ base_url: master.process.plain_url, token: key.data.key })
-    const workspace = (await client.call('workspaces_list')).data[0]
+    const workspace = (await signed_in.call('workspaces_list')).data[0]
     if (!workspace) throw new Error('set-up made no workspace')
+    const { organization_id } = workspace
+    const key = await signed_in.call('api_keys_create', {
+      body: { name: 'tests', role: 'owner', organization_id },
+    })
+    const client = makeClient({ base_url: master.process.plain_url, token: key.data.key })
     let agents = 0
     return {
       folder,

@@ -11,15 +11,15 @@ export async function openAccount(
   const base_url = settings.plain_url
   if (memory.api_key === undefined) {
     const session = await openSession(makeClient({ base_url }), memory, setup_token)
-    const made = await makeClient({ base_url, token: session }).call('api_keys_create', {
-      body: { name: 'demo' },
+    const owner = makeClient({ base_url, token: session })
+    await rememberPlace(owner, settings, memory)
+    const made = await owner.call('api_keys_create', {
+      body: { name: 'demo', role: 'owner', organization_id: memory.organization_id ?? null },
     })
     memory.api_key = made.data.key
     writePrivate(settings.paths.memory, memory)
   }
-  const client = makeClient({ base_url, token: memory.api_key })
-  await rememberPlace(client, settings, memory)
-  return client
+  return makeClient({ base_url, token: memory.api_key })
 }
 
 async function openSession(client: Client, memory: Memory, setup_token: string | null): Promise<string> {

@@ -42,7 +42,7 @@ export interface Client {
 export interface ClientOptions {
   /** Such as `https://127.0.0.1:8443`. */
   readonly base_url: string
-  /** API key or session token; absent for endpoints that need none. */
+  /** API key or access token; absent for endpoints that need none. */
   readonly token?: string
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
   /** The master's CA in PEM; under Bun only, a browser has its own. */

@@ -11,7 +11,7 @@ export const ERRORS = {
   UNAUTHENTICATED: {
     status: 401,
     title: 'No valid credentials',
-    advice: 'Send `Authorization: Bearer <API key or session token>`.',
+    advice: 'Send `Authorization: Bearer <API key or access token>`; refresh an access token that ended.',
   },
   INVALID_CREDENTIALS: {
     status: 401,
@@ -32,6 +32,11 @@ export const ERRORS = {
     status: 403,
     title: 'The setup token is not valid',
     advice: 'Use the token that the master printed at its first start.',
+  },
+  LINK_INVALID: {
+    status: 403,
+    title: 'The link is not valid',
+    advice: 'Ask for a new one: a link works once, and ends after its time.',
   },
   FORBIDDEN: {
     status: 403,
@@ -62,6 +67,11 @@ export const ERRORS = {
     status: 409,
     title: 'The change contradicts what is there',
     advice: 'Read the message: it names the other side.',
+  },
+  CONFIRMATION_REQUIRED: {
+    status: 409,
+    title: 'This deletes more than itself',
+    advice: 'Read what `details` lists; then repeat the request with `confirm=<slug>`.',
   },
   IN_USE: {
     status: 409,

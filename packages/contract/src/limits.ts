@@ -16,14 +16,27 @@ export const LIMITS = {
   error_details: 100,
 
   // Access
-  session_h: 12,
+  access_token_s: 900,
+  /** A session ends when it was not refreshed for this long, and at the latest after the other. */
+  session_idle_h: 12,
+  session_max_h: 168,
+  refresh_rotations: 4_000,
+  user_agent_chars: 256,
+  users: 20_000,
+  invitation_h: 72,
+  invitations: 2_000,
+  reset_link_h: 24,
+  roles_per_organization: 200,
+  bindings_per_user: 500,
   sessions_per_user: 100,
   api_keys: 1_000,
   /** How long a verified token is trusted without asking the database again. */
   token_cache_ms: 5_000,
   token_cache_entries: 20_000,
   password_checks_at_once: 2,
+  /** Hashes that wait, of those who are known where they come from and of strangers each; and of one sender. */
   password_checks_waiting: 64,
+  password_checks_of_sender: 8,
 
   // Rates: what may come at once, and what flows in for each second; of a user or API key, and of an address without credentials
   rate_keys: 50_000,
@@ -44,6 +57,9 @@ export const LIMITS = {
   login_attempts_per_s: 0.1,
   login_address_burst_attempts: 60,
   login_address_attempts_per_s: 1,
+  /** On one account, from all the places together where its owner is not logged in. */
+  login_email_burst_attempts: 100,
+  login_email_attempts_per_s: 0.5,
 
   // Text
   name_chars: 128,

@@ -1,12 +1,15 @@
 import { z } from 'zod'
-import { BASE_PATH, COMMON_ERRORS, type Endpoint } from './endpoints/endpoint.ts'
+import { BASE_PATH, COMMON_ERRORS, type Endpoint, scopeOf } from './endpoints/endpoint.ts'
 import { ENDPOINTS } from './endpoints/table.ts'
 import * as access from './entities/access.ts'
 import * as agent from './entities/agent.ts'
+import { ApiKey, ApiKeyCreated } from './entities/api-key.ts'
 import { AuditEntry } from './entities/audit.ts'
 import { Principal } from './entities/common.ts'
 import * as config from './entities/config.ts'
 import * as deployment from './entities/deployment.ts'
+import { Invitation, Link, User } from './entities/people.ts'
+import { Role, RoleBinding } from './entities/roles.ts'
 import { Organization, Workspace } from './entities/tenancy.ts'
 import { ErrorBody, PageLinks, PageMeta } from './envelope.ts'
 import { ERRORS, type ErrorCode } from './errors.ts'
@@ -17,8 +20,8 @@ type Json = Record<string, unknown>
 /** What has a name of its own in the document when it stands in an answer. */
 const ANSWERED = {
   Agent: agent.Agent,
-  ApiKey: access.ApiKey,
-  ApiKeyCreated: access.ApiKeyCreated,
+  ApiKey,
+  ApiKeyCreated,
   AuditEntry,
   BootstrapToken: agent.BootstrapToken,
   ConfigVersion: config.ConfigVersion,
@@ -26,14 +29,19 @@ const ANSWERED = {
   DeploymentSummary: deployment.DeploymentSummary,
   DeploymentTarget: deployment.DeploymentTarget,
   Error: ErrorBody,
+  Invitation,
+  Link,
   Me: access.Me,
   Organization,
   PageLinks,
   PageMeta,
   Principal,
+  Role,
+  RoleBinding,
   Session: access.Session,
+  SessionInfo: access.SessionInfo,
   Upstream: config.Upstream,
-  User: access.User,
+  User,
   VirtualHost: config.VirtualHost,
   Workspace,
 } satisfies Record<string, z.ZodType>
@@ -59,7 +67,7 @@ export function openApiDocument(version = 'unreleased'): Json {
     components: {
       schemas,
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'An API key or a session token' },
+        bearer: { type: 'http', scheme: 'bearer', description: 'An API key or a access token' },
       },
     },
   }
@@ -86,9 +94,18 @@ function operation(id: string, row: Endpoint, schemas: Json): Json {
   }
 }
 
-function descriptionOf({ access: needed }: Endpoint): string {
+const SCOPE_WORDS = {
+  instance: 'instance',
+  organization: 'organization',
+  workspace: 'workspace',
+  place: 'organization or workspace that the object belongs to',
+} as const
+
+function descriptionOf(row: Endpoint): string {
+  const { access: needed } = row
   if (typeof needed !== 'string') return `Needs no credentials: ${needed.public}.`
-  return needed === 'authenticated' ? 'For everyone who is logged in.' : `Needs the permission \`${needed}\`.`
+  if (needed === 'authenticated') return 'For everyone who is logged in.'
+  return `Needs the permission \`${needed}\` at the ${SCOPE_WORDS[scopeOf(row) ?? 'place']}.`
 }
 
 function fields(schema: z.ZodType | undefined, place: 'path' | 'query'): Json[] {

@@ -80,7 +80,15 @@ export function compose(base: Compose): Composed {
   // What everyone stands on.
   const audit = { ...makeAuditLog(common), ...makeAuditReader(common) }
   const tenancy = makeTenancy({ ...common, audit })
-  const accounts = makeAccessArea({ ...common, audit, tenancy, log: logOf('access') })
+  const accounts = makeAccessArea({
+    ...common,
+    secrets,
+    audit,
+    tenancy,
+    places,
+    masterUrl: base.masterUrl,
+    log: logOf('access'),
+  })
 
   // The fleet.
   const keys = makeAgentKeys({ ...common, secrets })
@@ -129,7 +137,12 @@ export function compose(base: Compose): Composed {
     routes: {
       ...accounts.routes,
       ...auditRoutes(audit),
-      ...makeTenancyDoors({ ...common, audit, usages: [agents.usage, config.usage] }),
+      ...makeTenancyDoors({
+        ...common,
+        audit,
+        own: accounts.bindings.own,
+        usages: [agents.usage, config.usage],
+      }),
       ...fleet_doors.routes,
       ...configRoutes(config),
       ...deploymentsRoutes(deployments),

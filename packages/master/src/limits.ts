@@ -25,6 +25,11 @@ export const MASTER_LIMITS = {
   workspaces_per_list: 2_000,
   workspace_places_cached: 20_000,
 
+  // Access
+  signing_key_days: 30,
+  /** A token whose key is not known makes the keys be read again, at most this often. */
+  signing_keys_reload_ms: 10_000,
+
   // Secrets
   master_key_command_ms: 10_000,
   key_file_bytes: 4_096,

@@ -3,6 +3,7 @@ import { agentEndpoints } from './agents.ts'
 import { upstreamEndpoints, virtualHostEndpoints } from './config.ts'
 import { deploymentEndpoints } from './deployments.ts'
 import type { Endpoint } from './endpoint.ts'
+import { apiKeyEndpoints, roleEndpoints, userEndpoints } from './people.ts'
 import { tenancyEndpoints } from './tenancy.ts'
 
 /** Puts the name of a kind before the names of its endpoints: `list` → `upstreams_list`. */
@@ -14,6 +15,9 @@ function prefixed<P extends string, T extends Record<string, Endpoint>>(prefix: 
 /** The endpoint table: everything that the REST API answers, by operation id. */
 export const ENDPOINTS = {
   ...accessEndpoints,
+  ...userEndpoints,
+  ...roleEndpoints,
+  ...apiKeyEndpoints,
   ...tenancyEndpoints,
   ...agentEndpoints,
   ...prefixed('upstreams', upstreamEndpoints),

@@ -1,16 +1,9 @@
 import { z } from 'zod'
+import { LIMITS } from '../limits.ts'
 import { PERMISSIONS } from '../permissions.ts'
 import { email, id, name, password, secretToken, time } from '../values.ts'
 import { Principal } from './common.ts'
-
-export const User = z.object({
-  id,
-  email: z.string(),
-  name: z.string(),
-  role: z.enum(['owner']),
-  created_at: time,
-})
-export type User = z.infer<typeof User>
+import { User } from './people.ts'
 
 export const SetupRequest = z.strictObject({
   setup_token: secretToken,
@@ -18,35 +11,58 @@ export const SetupRequest = z.strictObject({
   password,
   name: name.optional(),
 })
-/** Login takes any password that could ever have been set, so that the length policy tells a guesser nothing. */
-export const LoginRequest = z.strictObject({ email, password: z.string().min(1).max(256) })
+/** Any password that could ever have been set, so that the policy of today tells a guesser nothing. */
+const anyPassword = z.string().min(1).max(LIMITS.password_max_chars)
+export const LoginRequest = z.strictObject({ email, password: anyPassword })
+
+/** What a log-in answers. The refresh token is in the cookie `nxmesh_refresh` and nowhere else. */
 export const Session = z.object({
-  token: z.string(),
+  token: z
+    .string()
+    .describe('A JWT for `Authorization: Bearer`, good for minutes; get the next with /auth/refresh'),
   token_type: z.literal('Bearer'),
-  expires_at: time,
+  expires_at: time.describe('When the token ends'),
+  session_id: id,
+  session_expires_at: time.describe('When the session ends unless it is refreshed before'),
   user: User,
 })
 export type Session = z.infer<typeof Session>
 
+export const LoggedOut = z.object({
+  logout_url: z
+    .string()
+    .nullable()
+    .describe('Where the identity provider ends its own session; null where there is none'),
+})
+
+export const MyGrant = z.object({
+  organization_id: id.nullable().describe('Null: the whole instance'),
+  workspace_id: id.nullable().describe('Null: the whole organization'),
+  role_id: id,
+  permissions: z.array(z.enum(PERMISSIONS)),
+})
 export const Me = z.object({
   principal: Principal,
   name: z.string(),
   email: z.string().nullable(),
-  permissions: z.array(z.enum(PERMISSIONS)),
+  session_id: id.nullable(),
+  permissions: z.array(z.enum(PERMISSIONS)).describe('All that the grants permit somewhere'),
+  grants: z.array(MyGrant).describe('What is permitted, and where'),
 })
 export type Me = z.infer<typeof Me>
+export const MePatch = z.strictObject({ name })
+export const PasswordChange = z.strictObject({ current_password: anyPassword, new_password: password })
 
-export const ApiKey = z.object({
+/** One log-in of one person somewhere. */
+export const SessionInfo = z.object({
   id,
-  name: z.string(),
-  prefix: z.string().describe('The first characters of the key, to tell keys apart'),
+  user_id: id,
+  method: z.enum(['password', 'oidc', 'setup', 'invitation', 'reset']),
   created_at: time,
-  expires_at: time.nullable(),
-  last_used_at: time.nullable(),
+  refreshed_at: time,
+  expires_at: time,
+  ip_address: z.string().nullable(),
+  user_agent: z.string().nullable(),
+  current: z.boolean().describe('It is the session of this request'),
 })
-export type ApiKey = z.infer<typeof ApiKey>
-export const ApiKeyCreated = ApiKey.extend({ key: z.string().describe('Shown once, stored hashed') })
-export const ApiKeyCreate = z.strictObject({
-  name,
-  expires_at: z.iso.datetime().max(40).nullable().optional(),
-})
+export type SessionInfo = z.infer<typeof SessionInfo>

@@ -1,34 +1,72 @@
 import { page } from '../http/page.ts'
+import type { Browser } from '../http/refresh-cookie.ts'
 import type { RoutesOf } from '../http/routing.ts'
-import type { ApiKeys } from './api-keys-service.ts'
-import type { Sessions } from './sessions-service.ts'
+import type { Account } from './account-service.ts'
+import type { Invitations } from './invitations-service.ts'
+import type { Login } from './login-service.ts'
+import type { PasswordResets } from './reset-service.ts'
+import type { Opened, Sessions } from './sessions-service.ts'
 import type { Setup } from './setup-service.ts'
 
 export type AccessRoutes = RoutesOf<
-  'setup' | 'login' | 'logout' | 'me' | 'api_keys_list' | 'api_keys_create' | 'api_keys_delete'
+  | 'setup'
+  | 'login'
+  | 'refresh'
+  | 'logout'
+  | 'accept_invitation'
+  | 'reset_password'
+  | 'me'
+  | 'me_update'
+  | 'me_password'
+  | 'me_accept_invitation'
+  | 'me_sessions_list'
+  | 'me_sessions_delete'
 >
 
-export function accessRoutes(services: {
-  setup: Setup
-  sessions: Sessions
-  api_keys: ApiKeys
-}): AccessRoutes {
-  const { setup, sessions, api_keys } = services
+export interface AccessServices {
+  readonly setup: Setup
+  readonly login: Login
+  readonly sessions: Sessions
+  readonly account: Account
+  readonly invitations: Invitations
+  readonly resets: PasswordResets
+}
+
+const NO_BROWSER: Browser = { refresh_token: null, user_agent: null }
+const nothing = { body: undefined }
+const opened = ({ session, refresh_token }: Opened) => ({ body: { data: session }, refresh_token })
+
+/** What people do to get in, and with their own account. */
+export function accessRoutes(services: AccessServices): AccessRoutes {
+  const { setup, login, sessions, account, invitations, resets } = services
   return {
-    setup: async ({ caller, body }) => ({ body: { data: await setup.complete(caller, body) } }),
-    login: async ({ caller, body }) => ({ body: { data: await sessions.login(caller, body) } }),
+    setup: async ({ caller, body, browser = NO_BROWSER }) =>
+      opened(await setup.complete(caller, body, browser)),
+    login: async ({ caller, body, browser = NO_BROWSER }) => opened(await login.login(caller, body, browser)),
+    refresh: async ({ caller, browser = NO_BROWSER }) => opened(await sessions.refresh(caller, browser)),
     logout: async ({ caller }) => {
       await sessions.logout(caller)
-      return { body: undefined }
+      return { body: { data: { logout_url: null } }, refresh_token: null }
     },
-    me: async ({ caller }) => ({ body: { data: sessions.me(caller) } }),
-    api_keys_list: async ({ caller, query, url }) => ({
-      body: page(query, await api_keys.list(caller, query), url),
+    accept_invitation: async ({ caller, body, browser = NO_BROWSER }) =>
+      opened(await invitations.accept(caller, body, browser)),
+    reset_password: async ({ caller, body, browser = NO_BROWSER }) =>
+      opened(await resets.reset(caller, body, browser)),
+    me: async ({ caller }) => ({ body: { data: account.me(caller) } }),
+    me_update: async ({ caller, body }) => ({ body: { data: await account.rename(caller, body.name) } }),
+    me_password: async ({ caller, body }) => {
+      await account.changePassword(caller, body)
+      return nothing
+    },
+    me_accept_invitation: async ({ caller, body }) => ({
+      body: { data: account.me(await invitations.acceptAs(caller, body.token)) },
     }),
-    api_keys_create: async ({ caller, body }) => ({ body: { data: await api_keys.create(caller, body) } }),
-    api_keys_delete: async ({ caller, params }) => {
-      await api_keys.remove(caller, params.id)
-      return { body: undefined }
+    me_sessions_list: async ({ caller, query, url }) => ({
+      body: page(query, await account.sessions(caller, query), url),
+    }),
+    me_sessions_delete: async ({ caller, params }) => {
+      await account.endSession(caller, params.id)
+      return nothing
     },
   }
 }

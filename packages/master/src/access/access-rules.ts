@@ -1,4 +1,4 @@
-import { PERMISSIONS, type Permission, ROLE_IDS, ROLES, type RoleName, SHARED_READS } from '@nxmesh/contract'
+import { type Permission, ROLE_IDS, ROLES, type RoleName, SHARED_READS } from '@nxmesh/contract'
 import type { Grant, Reach } from './caller.ts'
 
 export interface RoleSet {
@@ -94,13 +94,4 @@ export function coversAll(
   const held = unionOf(there)
   for (const permission of permissions) if (!held.has(permission)) return false
   return true
-}
-
-/** What the only account of today may do. Goes when roles are bound. */
-export const everywhere = () => {
-  const permissions: ReadonlySet<Permission> = new Set(PERMISSIONS)
-  return {
-    permissions,
-    grants: [{ organization_id: null, workspace_id: null, role_id: ROLE_IDS.owner, permissions }],
-  }
 }

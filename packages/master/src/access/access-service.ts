@@ -15,6 +15,7 @@ import type { Access, Caller, Reach, Scope } from './caller.ts'
 export interface Places {
   /** Null when there is no such workspace. */
   placeOf(workspace_id: string): Promise<Place | null>
+  hasOrganization(organization_id: string): Promise<boolean>
   /** The ids of at most `limit` workspaces of these organizations. */
   workspacesIn(organization_ids: readonly string[], limit: number): Promise<readonly string[]>
   /** All workspaces of the instance, at most `limit`. */
@@ -41,7 +42,12 @@ export function makeAccess(places: Places): Access {
 
   const sees = async (caller: Caller, scope: Scope): Promise<boolean> => {
     if (scope.type === 'instance') return true
-    if (scope.type === 'organization') return seesOrganization(caller.grants, scope.organization_id)
+    if (scope.type === 'organization') {
+      const { organization_id } = scope
+      return (
+        seesOrganization(caller.grants, organization_id) && (await places.hasOrganization(organization_id))
+      )
+    }
     const place = await places.placeOf(scope.workspace_id)
     return place !== null && seesWorkspace(caller.grants, scope.workspace_id, place)
   }

@@ -1,7 +1,9 @@
 import { ApiError, type ApiKey, LIMITS } from '@nxmesh/contract'
 import type { AuditLog } from '../audit/audit.ts'
-import type { Database, Tx } from '../database/database.ts'
+import { afterCommit } from '../database/after-commit.ts'
+import type { Database } from '../database/database.ts'
 import { type PageOf, sliceOf } from '../http/page.ts'
+import type { Places } from './access-service.ts'
 import {
   type ApiKeyRow,
   apiKeyById,
@@ -9,20 +11,24 @@ import {
   deleteApiKey,
   insertApiKey,
   listApiKeys,
-} from './access-store.ts'
+} from './api-keys-store.ts'
 import type { Authenticator } from './authenticator.ts'
 import type { Access, Caller } from './caller.ts'
+import { rolesBehind } from './grants.ts'
+import { apiKeyOf, noApiKey, scopeOf } from './people-rules.ts'
+import { type PlaceQuery, reachFor } from './reach-for.ts'
+import { requireGivable, type Wanted } from './role-places.ts'
 import { hashToken, newToken, TOKEN_PREFIX } from './tokens.ts'
 
-export interface ApiKeyInput {
+export interface ApiKeyInput extends Wanted {
   readonly name: string
   /** RFC 3339; null or absent: it does not expire. */
   readonly expires_at?: string | null | undefined
 }
 
 export interface ApiKeys {
-  list(caller: Caller, query: { page: number; per_page: number }): Promise<PageOf<ApiKey>>
-  /** The key is in the answer and nowhere else. It has its owner's permissions. */
+  list(caller: Caller, query: PlaceQuery): Promise<PageOf<ApiKey>>
+  /** The key is in the answer and nowhere else. It cannot have more than whoever makes it. */
   create(caller: Caller, input: ApiKeyInput): Promise<ApiKey & { key: string }>
   /** The key ends at once. Throws NOT_FOUND. */
   remove(caller: Caller, id: string): Promise<void>
@@ -32,82 +38,79 @@ export interface ApiKeysDeps {
   readonly database: Database
   readonly audit: AuditLog
   readonly access: Access
+  readonly places: Places
   readonly authenticator: Authenticator
   readonly now: () => Date
   readonly newId: () => string
 }
 
-const INSTANCE = { type: 'instance' } as const
+const EVERYTHING = { everything: true, organization_ids: [], workspace_ids: [] }
 const PREFIX_CHARS = TOKEN_PREFIX.api_key.length + 8
+const eventOf = (action: string, row: ApiKeyRow) => ({
+  action: `api_key.${action}`,
+  object_type: 'api_key',
+  object_id: row.id,
+  organization_id: row.organization_id,
+  workspace_id: row.workspace_id,
+})
 
 export function makeApiKeys(deps: ApiKeysDeps): ApiKeys {
   const { database, audit, access, authenticator, now, newId } = deps
 
   return {
     async list(caller, query) {
-      await access.require(caller, 'api_key:read', INSTANCE)
-      const [rows, total] = await Promise.all([
-        listApiKeys(database.read, sliceOf(query)),
-        countApiKeys(database.read),
-      ])
-      return { items: rows.map(apiKeyOf), total }
+      const reach = await reachFor(access, caller, 'api_key:read', query)
+      const rows = await listApiKeys(database.read, reach, sliceOf(query))
+      const roles = await rolesBehind(
+        database.read,
+        rows.map(row => row.role_id),
+      )
+      return {
+        items: rows.map(row => apiKeyOf(row, roles)),
+        total: await countApiKeys(database.read, reach),
+      }
     },
 
     async create(caller, input) {
-      await access.require(caller, 'api_key:write', INSTANCE)
       const expires_at = expiryOf(input.expires_at ?? null, now())
       const key = newToken('api_key')
       return await database.write(async tx => {
-        if ((await countApiKeys(tx)) >= LIMITS.api_keys)
+        const role = await requireGivable(deps, tx, caller, 'api_key:write', input)
+        if ((await countApiKeys(tx, EVERYTHING)) >= LIMITS.api_keys)
           throw new ApiError('LIMIT_REACHED', `There are ${LIMITS.api_keys} API keys already`)
         const row: ApiKeyRow = {
           id: newId(),
-          user_id: await ownerOf(tx, caller),
           name: input.name,
           prefix: key.slice(0, PREFIX_CHARS),
           key_hash: hashToken(key),
+          role_id: role.role_id,
+          organization_id: input.organization_id,
+          workspace_id: input.workspace_id,
+          created_by_type: caller.principal.type,
+          created_by_id: caller.principal.id,
           created_at: now().toISOString(),
           expires_at,
           last_used_at: null,
         }
         await insertApiKey(tx, row)
-        const after = apiKeyOf(row)
-        await audit.append(tx, caller, {
-          action: 'api_key.create',
-          object_type: 'api_key',
-          object_id: row.id,
-          after,
-        })
+        const after = apiKeyOf(row, new Map([[role.role_id, role]]))
+        await audit.append(tx, caller, { ...eventOf('create', row), after })
         return { ...after, key }
       })
     },
 
     async remove(caller, id) {
-      await access.require(caller, 'api_key:delete', INSTANCE)
       await database.write(async tx => {
         const row = await apiKeyById(tx, id)
-        if (!row) throw new ApiError('NOT_FOUND', 'There is no such API key')
+        if (!row) throw noApiKey()
+        await access.require(caller, 'api_key:delete', scopeOf(row), noApiKey)
         await deleteApiKey(tx, id)
-        const before = apiKeyOf(row)
-        await audit.append(tx, caller, {
-          action: 'api_key.delete',
-          object_type: 'api_key',
-          object_id: id,
-          before,
-        })
+        const before = apiKeyOf(row, await rolesBehind(tx, [row.role_id]))
+        await audit.append(tx, caller, { ...eventOf('delete', row), before })
+        afterCommit(tx, () => authenticator.forget([id]))
       })
-      authenticator.forget(id)
     },
   }
-}
-
-/** The user whose permissions a new key gets: the caller, or the owner of the key that calls. */
-async function ownerOf(tx: Tx, { principal }: Caller): Promise<string> {
-  if (principal.type === 'user' && principal.id !== null) return principal.id
-  const key =
-    principal.type === 'api_key' && principal.id !== null ? await apiKeyById(tx, principal.id) : undefined
-  if (!key) throw new ApiError('FORBIDDEN', 'Only users and API keys can make API keys')
-  return key.user_id
 }
 
 function expiryOf(expires_at: string | null, now: Date): string | null {
@@ -120,12 +123,3 @@ function expiryOf(expires_at: string | null, now: Date): string | null {
     ],
   })
 }
-
-const apiKeyOf = ({ id, name, prefix, created_at, expires_at, last_used_at }: ApiKeyRow): ApiKey => ({
-  id,
-  name,
-  prefix,
-  created_at,
-  expires_at,
-  last_used_at,
-})

@@ -1,9 +1,12 @@
 import { LIMITS, type Permission, type Principal } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import type { Database } from '../database/database.ts'
-import { everywhere } from './access-rules.ts'
-import { apiKeyByHash, sessionByHash, touchApiKey } from './access-store.ts'
+import { unionOf } from './access-rules.ts'
+import { apiKeyByHash, touchApiKey } from './api-keys-store.ts'
 import type { Caller, Grant } from './caller.ts'
+import { grantsIn, grantsOfUser } from './grants.ts'
+import { liveSession } from './sessions-store.ts'
+import type { SigningKeys } from './signing-keys-service.ts'
 import { hashToken, TOKEN_PREFIX } from './tokens.ts'
 
 export interface Origin {
@@ -14,18 +17,25 @@ export interface Origin {
 export interface Authenticator {
   /** Who sends this `Authorization` header; null without valid credentials, for whatever reason. */
   authenticate(authorization: string | null, origin: Origin): Promise<Caller | null>
-  /** Forgets what it knows of a session or an API key (by its id): call after the change is committed. */
-  forget(id: string): void
+  /**
+   * Forgets what it knows of sessions, users or API keys, by their ids; `all` after a change of roles. Call it after the
+   * commit: from then on nothing older is trusted.
+   */
+  forget(ids: readonly string[] | 'all'): void
+  /** Told of each forgetting, so that whoever keeps a caller for longer asks again. */
+  onForget(listener: () => void): void
 }
 
 export interface AuthenticatorDeps {
   readonly database: Database
+  readonly signing_keys: SigningKeys
   readonly log: Logger
   readonly now: () => Date
 }
 
-/** A token that the database knew, as it was then. */
+/** A token that was good, as the database knew it then. */
 interface Verified {
+  /** The session or the API key. */
   readonly id: string
   readonly principal: Principal
   readonly name: string
@@ -39,15 +49,16 @@ interface Verified {
   readonly checked_ms: number
 }
 
-const TOKEN = new RegExp(
-  `^Bearer +((?:${TOKEN_PREFIX.session}|${TOKEN_PREFIX.api_key})[A-Za-z0-9_-]{43})$`,
-  'i',
-)
+const BEARER = /^Bearer +([A-Za-z0-9._-]{1,2048})$/i
+const API_KEY = new RegExp(`^${TOKEN_PREFIX.api_key}[A-Za-z0-9_-]{43}$`)
+const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 const USED_EVERY_MS = 60_000
 
-/** Knows session tokens and API keys. A verified token is trusted for `LIMITS.token_cache_ms`, unless it is forgotten before. */
-export function makeAuthenticator({ database, log, now }: AuthenticatorDeps): Authenticator {
+/** Knows access tokens and API keys. A verified token is trusted for `LIMITS.token_cache_ms`, unless it is forgotten before. */
+export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
+  const { database, log, now } = deps
   const cache = new Map<string, Verified>()
+  const listeners: (() => void)[] = []
   let forgotten = 0
 
   const look = async (token: string): Promise<Verified | null> => {
@@ -58,9 +69,7 @@ export function makeAuthenticator({ database, log, now }: AuthenticatorDeps): Au
     const age_ms = known ? now_ms - known.checked_ms : -1
     if (known && age_ms >= 0 && age_ms < LIMITS.token_cache_ms) return known
     const forgotten_before = forgotten
-    const found = token.startsWith(TOKEN_PREFIX.session)
-      ? await findSession(database, hash, now_ms)
-      : await findApiKey(database, hash, now_ms)
+    const found = await find(deps, token, hash, now_ms)
     cache.delete(hash)
     // What was read while something was being revoked may be that very thing.
     if (found && forgotten === forgotten_before) remember(cache, hash, found)
@@ -78,7 +87,7 @@ export function makeAuthenticator({ database, log, now }: AuthenticatorDeps): Au
 
   return {
     async authenticate(authorization, origin) {
-      const token = authorization === null ? undefined : TOKEN.exec(authorization)?.[1]
+      const token = authorization === null ? undefined : BEARER.exec(authorization)?.[1]
       if (token === undefined) return null
       const verified = await look(token)
       const now_ms = now().getTime()
@@ -101,10 +110,16 @@ export function makeAuthenticator({ database, log, now }: AuthenticatorDeps): Au
         },
       }
     },
-    forget(id) {
+    forget(ids) {
       forgotten++
-      for (const [hash, one] of cache) if (one.id === id) cache.delete(hash)
+      if (ids === 'all') cache.clear()
+      else
+        for (const [hash, one] of cache)
+          if (ids.includes(one.id) || (one.principal.id !== null && ids.includes(one.principal.id)))
+            cache.delete(hash)
+      for (const listener of listeners) listener()
     },
+    onForget: listener => void listeners.push(listener),
   }
 }
 
@@ -116,17 +131,34 @@ function remember(cache: Map<string, Verified>, hash: string, verified: Verified
   cache.set(hash, verified)
 }
 
-async function findSession(database: Database, hash: string, now_ms: number): Promise<Verified | null> {
-  const row = await sessionByHash(database.read, hash)
-  if (!row) return null
+async function find(
+  deps: AuthenticatorDeps,
+  token: string,
+  hash: string,
+  now_ms: number,
+): Promise<Verified | null> {
+  if (API_KEY.test(token)) return await findApiKey(deps.database, hash, now_ms)
+  return JWT.test(token) ? await findSession(deps, token, now_ms) : null
+}
+
+async function findSession(
+  { database, signing_keys }: AuthenticatorDeps,
+  token: string,
+  now_ms: number,
+): Promise<Verified | null> {
+  const claims = await signing_keys.verify(token)
+  const row = claims ? await liveSession(database.read, claims.session_id) : undefined
+  if (!claims || row?.user_id !== claims.user_id) return null
+  const grants = await grantsOfUser(database.read, row.user_id)
   return {
     id: row.id,
     principal: { type: 'user', id: row.user_id },
     name: row.name,
     email: row.email,
-    ...everywhere(),
+    grants,
+    permissions: unionOf(grants),
     session_id: row.id,
-    expires_ms: Date.parse(row.expires_at),
+    expires_ms: Math.min(claims.expires_ms, Date.parse(row.expires_at)),
     used_ms: 0,
     checked_ms: now_ms,
   }
@@ -135,12 +167,14 @@ async function findSession(database: Database, hash: string, now_ms: number): Pr
 async function findApiKey(database: Database, hash: string, now_ms: number): Promise<Verified | null> {
   const row = await apiKeyByHash(database.read, hash)
   if (!row) return null
+  const grants = await grantsIn(database.read, [row])
   return {
     id: row.id,
     principal: { type: 'api_key', id: row.id },
     name: row.name,
     email: null,
-    ...everywhere(),
+    grants,
+    permissions: unionOf(grants),
     session_id: null,
     expires_ms: row.expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(row.expires_at),
     used_ms: row.last_used_at === null ? 0 : Date.parse(row.last_used_at),

@@ -1,37 +1,89 @@
 import type { Logger } from 'pino'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database } from '../database/database.ts'
+import type { Secrets } from '../secrets/secrets.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
 import { type AccessRoutes, accessRoutes } from './access-routes.ts'
+import type { Places } from './access-service.ts'
+import { makeAccount } from './account-service.ts'
 import { makeApiKeys } from './api-keys-service.ts'
 import { type Authenticator, makeAuthenticator } from './authenticator.ts'
+import { type Bindings, makeBindings } from './bindings-service.ts'
 import type { Access } from './caller.ts'
+import { makeInvitations } from './invitations-service.ts'
+import { makeKeepers } from './keepers.ts'
+import { makeLinkMaker } from './link-maker.ts'
+import { makeLogin } from './login-service.ts'
 import { makeLoginThrottle } from './login-throttle.ts'
 import { makePasswords } from './passwords.ts'
-import { makeSessions } from './sessions-service.ts'
+import { type PeopleRoutes, peopleRoutes } from './people-routes.ts'
+import { makePasswordResets } from './reset-service.ts'
+import { makeRoles } from './roles-service.ts'
+import { makeSessions, type Sessions } from './sessions-service.ts'
 import { makeSetup, type Setup } from './setup-service.ts'
+import { makeSigningKeys } from './signing-keys-service.ts'
+import { makeUsers } from './users-service.ts'
 
 export interface AccessDeps {
   readonly database: Database
+  readonly secrets: Secrets
   readonly audit: AuditLog
   readonly tenancy: Tenancy
   readonly access: Access
+  readonly places: Places
+  /** Where one-time links lead. */
+  readonly masterUrl: () => string
   readonly log: Logger
   readonly now: () => Date
   readonly newId: () => string
 }
 
+export interface AccessArea {
+  readonly authenticator: Authenticator
+  readonly sessions: Sessions
+  readonly setup: Setup
+  readonly bindings: Bindings
+  readonly routes: AccessRoutes & PeopleRoutes
+}
+
 /** The whole area: what the composition root needs of it. */
-export function makeAccessArea(deps: AccessDeps): {
-  authenticator: Authenticator
-  setup: Setup
-  routes: AccessRoutes
-} {
-  const passwords = makePasswords()
-  const authenticator = makeAuthenticator(deps)
-  const throttle = makeLoginThrottle(deps.now)
-  const sessions = makeSessions({ ...deps, authenticator, passwords, throttle })
-  const setup = makeSetup({ ...deps, sessions, passwords, throttle })
-  const api_keys = makeApiKeys({ ...deps, authenticator })
-  return { authenticator, setup, routes: accessRoutes({ setup, sessions, api_keys }) }
+export function makeAccessArea(base: AccessDeps): AccessArea {
+  const signing_keys = makeSigningKeys(base)
+  const authenticator = makeAuthenticator({ ...base, signing_keys })
+  const sessions = makeSessions({ ...base, authenticator, signing_keys })
+  const deps = {
+    ...base,
+    authenticator,
+    sessions,
+    passwords: makePasswords(),
+    throttle: makeLoginThrottle(base.now),
+    keepers: makeKeepers(),
+    links: makeLinkMaker(base),
+  }
+  const setup = makeSetup(deps)
+  const invitations = makeInvitations(deps)
+  const bindings = makeBindings(deps)
+  return {
+    authenticator,
+    sessions,
+    setup,
+    bindings,
+    routes: {
+      ...accessRoutes({
+        setup,
+        invitations,
+        sessions,
+        login: makeLogin(deps),
+        account: makeAccount(deps),
+        resets: makePasswordResets(deps),
+      }),
+      ...peopleRoutes({
+        invitations,
+        bindings,
+        users: makeUsers(deps),
+        roles: makeRoles(deps),
+        api_keys: makeApiKeys(deps),
+      }),
+    },
+  }
 }

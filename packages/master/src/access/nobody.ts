@@ -9,3 +9,13 @@ export function nobody(
 ): Caller {
   return { ...who, email: null, grants: [], permissions: NO_PERMISSIONS, session_id: null }
 }
+
+/** The master, where it does something by itself. */
+export const systemCaller = (request_id: string): Caller =>
+  nobody({
+    principal: { type: 'system', id: null },
+    name: 'system',
+    door: 'system',
+    ip_address: null,
+    request_id,
+  })

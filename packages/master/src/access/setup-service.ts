@@ -1,22 +1,20 @@
 import { timingSafeEqual } from 'node:crypto'
-import { ApiError, type Session } from '@nxmesh/contract'
+import { ApiError, ROLE_IDS } from '@nxmesh/contract'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Tx } from '../database/database.ts'
+import type { Browser } from '../http/refresh-cookie.ts'
+import { addressKey } from '../http/token-buckets.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
-import {
-  consumeSetupToken,
-  insertUser,
-  isSetUp,
-  markSetUp,
-  replaceSetupToken,
-  setupTokenHash,
-  type UserRow,
-} from './access-store.ts'
 import type { Caller } from './caller.ts'
+import { asUser } from './grants.ts'
 import type { LoginThrottle } from './login-throttle.ts'
+import { requireGoodPassword } from './password-rules.ts'
 import type { Passwords } from './passwords.ts'
-import { callerOf, type Sessions } from './sessions-service.ts'
+import { insertBinding } from './roles-store.ts'
+import type { Begun, Opened, Sessions } from './sessions-service.ts'
+import { consumeSetupToken, isSetUp, markSetUp, replaceSetupToken, setupTokenHash } from './setup-store.ts'
 import { hashToken, newToken } from './tokens.ts'
+import { insertUser, type UserRow } from './users-store.ts'
 
 export interface SetupInput {
   readonly setup_token: string
@@ -29,10 +27,11 @@ export interface Setup {
   /** A new setup token for this start, in the place of one from an earlier start; null when the first administrator was ever made. */
   issueToken(): Promise<string | null>
   /**
-   * Makes the owner, and the first organization and workspace where there are none; answers with a session.
+   * Makes the first person: administrator of the instance, and owner of the first organization, which is made with a workspace
+   * where there is none; answers with a session.
    * Throws SETUP_CLOSED or SETUP_TOKEN_INVALID, after some of them RATE_LIMITED. Of two at once one wins.
    */
-  complete(caller: Caller, input: SetupInput): Promise<Session>
+  complete(caller: Caller, input: SetupInput, browser: Browser): Promise<Opened>
 }
 
 export interface SetupDeps {
@@ -70,19 +69,33 @@ export function makeSetup(deps: SetupDeps): Setup {
     return new ApiError(reason, reason === 'SETUP_CLOSED' ? closed : 'The setup token is not valid')
   }
 
-  const makeOwner = async (tx: Tx, anonymous: Caller, user: UserRow): Promise<Session> => {
-    const caller = callerOf(user, anonymous)
+  const bind = (tx: Tx, user: UserRow, role_id: string, organization_id: string | null) =>
+    insertBinding(tx, {
+      id: newId(),
+      user_id: user.id,
+      role_id,
+      organization_id,
+      workspace_id: null,
+      provider_id: null,
+      created_at: user.created_at,
+    })
+
+  const makeFirst = async (tx: Tx, anonymous: Caller, user: UserRow, browser: Browser): Promise<Begun> => {
     await insertUser(tx, user)
     await markSetUp(tx, user.created_at)
-    const { email, name, role } = user
+    await bind(tx, user, ROLE_IDS.instance_admin, null)
+    const caller = await asUser(tx, user, anonymous)
+    const { email, name } = user
     await audit.append(tx, caller, {
       action: 'setup.complete',
       object_type: 'user',
       object_id: user.id,
-      after: { email, name, role },
+      after: { email, name, role: 'instance_admin' },
     })
-    await tenancy.ensureFirst(tx, caller)
-    return await sessions.open(tx, caller, user)
+    for (const organization_id of await tenancy.ensureFirst(tx, caller))
+      await bind(tx, user, ROLE_IDS.owner, organization_id)
+    const how = { method: 'setup', user_agent: browser.user_agent } as const
+    return await sessions.begin(tx, await asUser(tx, user, anonymous), user, how)
   }
 
   return {
@@ -95,24 +108,28 @@ export function makeSetup(deps: SetupDeps): Setup {
       })
     },
 
-    async complete(anonymous, input) {
+    async complete(anonymous, input, browser) {
       const caller: Caller = { ...anonymous, door: 'setup' }
       const token_hash = hashToken(input.setup_token)
       await refuseEarly(caller, token_hash)
+      const name = input.name ?? input.email
+      await requireGoodPassword(input.password, [name, input.email, input.email.split('@')[0] ?? ''])
+      const lane = { sender: addressKey(caller.ip_address), known: true }
       const user: UserRow = {
         id: newId(),
         email: input.email,
-        name: input.name ?? input.email,
-        password_hash: await passwords.hash(input.password),
-        role: 'owner',
+        name,
+        password_hash: await passwords.hash(input.password, lane),
+        status: 'active',
         created_at: now().toISOString(),
+        last_login_at: null,
       }
-      const session = await database.write(async tx => {
+      const begun = await database.write(async tx => {
         const won = !(await isSetUp(tx)) && (await consumeSetupToken(tx, token_hash))
-        return won ? await makeOwner(tx, caller, user) : null
+        return won ? await makeFirst(tx, caller, user, browser) : null
       })
-      if (!session) throw await refused(caller, 'SETUP_CLOSED')
-      return session
+      if (!begun) throw await refused(caller, 'SETUP_CLOSED')
+      return await sessions.finish(begun)
     },
   }
 }

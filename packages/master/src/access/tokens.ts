@@ -1,7 +1,13 @@
 import { hash, randomBytes } from 'node:crypto'
 
 /** What a token begins with says what it is: to people, to secret scanners, and to the authenticator. */
-export const TOKEN_PREFIX = { session: 'nxs_', api_key: 'nxk_', setup: 'nxi_' } as const
+export const TOKEN_PREFIX = {
+  api_key: 'nxk_',
+  refresh: 'nxr_',
+  setup: 'nxi_',
+  invitation: 'nxv_',
+  reset: 'nxp_',
+} as const
 
 /** A new token: prefix and 32 random bytes in base64url. Shown once; only its hash is stored. */
 export const newToken = (kind: keyof typeof TOKEN_PREFIX): string =>

@@ -8,8 +8,9 @@ const user = (id: string, email = `${id}@example.com`) => ({
   email,
   name: 'Ada',
   password_hash: 'x',
-  role: 'owner',
+  status: 'active',
   created_at: '2026-01-01T00:00:00.000Z',
+  last_login_at: null,
 })
 
 forEachEngine((_engine, open) => {
@@ -94,8 +95,8 @@ forEachEngine((_engine, open) => {
 
   test('a key of another table must exist there', async () => {
     const db = await open()
-    const orphan = { id: 's', user_id: 'nobody', token_hash: 'h', created_at: 't', expires_at: 't' }
-    await expect(db.write(tx => tx.insertInto('sessions').values(orphan).execute())).rejects.toThrow(
+    const orphan = { id: 'l', user_id: 'nobody', token_hash: 'h', created_at: 't', expires_at: 't' }
+    await expect(db.write(tx => tx.insertInto('reset_links').values(orphan).execute())).rejects.toThrow(
       /foreign key/i,
     )
   })

@@ -2,6 +2,7 @@ import { ApiError } from '@nxmesh/contract'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { Pool, type PoolConfig, types } from 'pg'
 import { MASTER_LIMITS } from '../limits.ts'
+import { withHooks } from './after-commit.ts'
 import type { Database, Tx } from './database.ts'
 import type { Tables } from './tables.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -31,7 +32,7 @@ export function openPostgres(url: string, onLost: (error: Error) => void): Datab
   return {
     engine: 'postgresql',
     read,
-    write: work => queue.run(() => retried(() => once(work))),
+    write: work => queue.run(() => withHooks(one => retried(() => once(one)), work)),
     close: () => read.destroy(),
   }
 }

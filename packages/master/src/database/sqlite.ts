@@ -13,6 +13,7 @@ import {
   type SqliteStatement,
 } from 'kysely'
 import { MASTER_LIMITS } from '../limits.ts'
+import { withHooks } from './after-commit.ts'
 import type { Database, Tx } from './database.ts'
 import type { Tables } from './tables.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -31,7 +32,8 @@ export function openSqlite(file: string): Database {
   return {
     engine: 'sqlite',
     read,
-    write: <T>(work: (tx: Tx) => Promise<T>) => queue.run(() => writer.transaction().execute(work)),
+    write: <T>(work: (tx: Tx) => Promise<T>) =>
+      queue.run(() => withHooks(one => writer.transaction().execute(one), work)),
     close: async () => {
       // The reader first: the last connection to close folds the WAL into the database file.
       await read.destroy()

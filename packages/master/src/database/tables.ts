@@ -1,4 +1,15 @@
 import type {
+  ApiKeyTable,
+  InvitationTable,
+  ResetLinkTable,
+  RoleBindingTable,
+  RoleTable,
+  SessionTable,
+  SigningKeyTable,
+  UsedRefreshTokenTable,
+  UserTable,
+} from './access-tables.ts'
+import type {
   AgentKeyTable,
   AgentPositionTable,
   AgentTable,
@@ -23,6 +34,12 @@ export interface Tables {
   // access
   users: UserTable
   sessions: SessionTable
+  used_refresh_tokens: UsedRefreshTokenTable
+  signing_keys: SigningKeyTable
+  roles: RoleTable
+  role_bindings: RoleBindingTable
+  invitations: InvitationTable
+  reset_links: ResetLinkTable
   api_keys: ApiKeyTable
   // http
   idempotency_keys: IdempotencyTable
@@ -51,35 +68,6 @@ export interface Tables {
   deployment_targets: DeploymentTargetTable
   rejected_versions: RejectedVersionTable
   agent_positions: AgentPositionTable
-}
-
-interface UserTable {
-  id: string
-  email: string
-  name: string
-  password_hash: string
-  role: string
-  created_at: string
-}
-
-interface SessionTable {
-  id: string
-  user_id: string
-  /** SHA-256 of the token, hex. */
-  token_hash: string
-  created_at: string
-  expires_at: string
-}
-
-interface ApiKeyTable {
-  id: string
-  user_id: string
-  name: string
-  prefix: string
-  key_hash: string
-  created_at: string
-  expires_at: string | null
-  last_used_at: string | null
 }
 
 interface IdempotencyTable {

@@ -19,6 +19,7 @@ import { type Idempotency, requestHash } from './idempotency.ts'
 import { etagOf, parseIfMatch, refuseForeignOrigin } from './preconditions.ts'
 import type { RateLimiter } from './rate-limiter.ts'
 import { type BodyLimits, parseBody, readBody } from './read-body.ts'
+import { type Browser, browserOf, refreshCookie } from './refresh-cookie.ts'
 import { addressKey } from './token-buckets.ts'
 
 export interface Incoming {
@@ -55,7 +56,14 @@ type AnyRoute = (request: {
   body: unknown
   if_match: number | null
   url: string
-}) => Promise<{ body: unknown; etag?: number }>
+  browser?: Browser
+}) => Promise<RouteResult>
+
+interface RouteResult {
+  readonly body: unknown
+  readonly etag?: number
+  readonly refresh_token?: string | null
+}
 
 const NOTHING = z.strictObject({})
 const NO_BYTES = new Uint8Array(0)
@@ -81,9 +89,10 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
         )
       : NO_BYTES
     const { params, query, body } = parse(incoming, bytes)
-    const asked = { caller, params, query, body, if_match, url }
+    const browser = row.cookie ? { browser: browserOf(request.headers) } : {}
+    const asked = { caller, params, query, body, if_match, url, ...browser }
     const result = () => (waits(query) ? deps.held.run(connection, () => route(asked)) : route(asked))
-    const work = async () => answerOf(row, await result())
+    const work = async () => answerOf(row, await result(), connection.tls)
 
     const key = idempotent ? request.headers.get('idempotency-key') : null
     if (key === null) return await work()
@@ -115,7 +124,7 @@ async function admit(
   const caller = await deps.authenticator.authenticate(request.headers.get('authorization'), origin)
   if (!caller) {
     deps.limiter.admitAddress(connection.ip_address, rate)
-    throw new ApiError('UNAUTHENTICATED', 'Send a valid API key or session token: Authorization: Bearer …')
+    throw new ApiError('UNAUTHENTICATED', 'Send a valid API key or access token: Authorization: Bearer …')
   }
   deps.limiter.admitPrincipal(caller.principal, rate)
   if (row.access !== 'authenticated' && !caller.permissions.has(row.access))
@@ -183,10 +192,13 @@ function queryOf(url: string): Record<string, string> | null {
 
 const waits = (query: unknown): boolean => (query as { wait?: string } | null)?.wait !== undefined
 
-function answerOf(row: Endpoint, result: { body: unknown; etag?: number }): Answer {
+function answerOf(row: Endpoint, { body, etag, refresh_token }: RouteResult, tls: boolean): Answer {
   return {
     status: row.status,
-    body: row.status === 204 ? null : JSON.stringify(result.body),
-    headers: result.etag === undefined ? {} : { etag: etagOf(result.etag) },
+    body: row.status === 204 ? null : JSON.stringify(body),
+    headers: {
+      ...(etag === undefined ? {} : { etag: etagOf(etag) }),
+      ...(refresh_token === undefined ? {} : { 'set-cookie': refreshCookie(refresh_token, tls) }),
+    },
   }
 }

@@ -194,7 +194,7 @@ describe('who asks', () => {
         '',
         'Bearer',
         'Bearer x',
-        `Bearer nxs_${'A'.repeat(43)}`,
+        `Bearer ${'A'.repeat(20)}.${'B'.repeat(40)}.${'C'.repeat(86)}`,
         `Basic ${token}`,
       ]) {
         const response = app.fetch(path, init({ ...body, headers: authorization ? { authorization } : {} }), {

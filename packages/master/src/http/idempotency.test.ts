@@ -6,6 +6,7 @@ afterAll(closeTestApps)
 
 let app: TestApp
 let token: string
+let organization_id: string
 const calls = { lift_hold: 0, tokens: 0 }
 
 beforeAll(async () => {
@@ -22,7 +23,9 @@ beforeAll(async () => {
       },
     },
   })
-  token = (await app.owner()).token
+  const owner = await app.owner()
+  token = owner.token
+  organization_id = owner.organization_id
 })
 
 const ID = '0192f0c1-2d3e-7abc-8def-0123456789ab'
@@ -45,21 +48,28 @@ describe('Idempotency-Key', () => {
 
   test('another request under the key is refused; another caller’s key is his own', async () => {
     const create = (name: string, authorization = `Bearer ${token}`) =>
-      post('/api-keys', JSON.stringify({ name }), { 'idempotency-key': 'k-2', authorization })
+      post('/api-keys', JSON.stringify({ name, role: 'owner', organization_id }), {
+        'idempotency-key': 'k-2',
+        authorization,
+      })
     const { data } = (await (await create('one')).json()) as { data: { key: string } }
     expect(await refusal(create('two'))).toMatchObject({ status: 409, code: 'IDEMPOTENCY_CONFLICT' })
     expect((await create('three', `Bearer ${data.key}`)).status).toBe(201)
   })
 
   test('a token in a kept answer is not stored in clear', async () => {
-    const answer = await post('/api-keys', '{"name":"kept"}', { 'idempotency-key': 'k-3' })
+    const answer = await post('/api-keys', JSON.stringify({ name: 'kept', role: 'owner', organization_id }), {
+      'idempotency-key': 'k-3',
+    })
     const { data } = (await answer.json()) as { data: { key: string } }
     const stored = JSON.stringify(
       await app.database.read.selectFrom('idempotency_keys').selectAll().execute(),
     )
     expect(stored).not.toContain(data.key)
     expect(stored).not.toContain(Buffer.from(data.key).toString('base64'))
-    const again = await post('/api-keys', '{"name":"kept"}', { 'idempotency-key': 'k-3' })
+    const again = await post('/api-keys', JSON.stringify({ name: 'kept', role: 'owner', organization_id }), {
+      'idempotency-key': 'k-3',
+    })
     expect(((await again.json()) as { data: { key: string } }).data.key).toBe(data.key)
   })
 

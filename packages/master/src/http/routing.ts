@@ -8,6 +8,7 @@ import type {
   ResponseOf,
 } from '@nxmesh/contract'
 import type { Caller } from '../access/caller.ts'
+import type { Browser } from './refresh-cookie.ts'
 
 /** What a route gets: everything parsed and the caller authorized for the endpoint's permission (not yet for the object). */
 export interface RouteRequest<E extends Endpoint> {
@@ -19,12 +20,16 @@ export interface RouteRequest<E extends Endpoint> {
   readonly if_match: number | null
   /** Path with query, for links. */
   readonly url: string
+  /** For endpoints that read the cookie. */
+  readonly browser?: Browser
 }
 
 export interface RouteAnswer<E extends Endpoint> {
   readonly body: ResponseOf<E>
   /** Version number for the `ETag: "v3"`. */
   readonly etag?: number
+  /** For the cookie, null to take it away; absent: it stays as it is. */
+  readonly refresh_token?: string | null
 }
 
 export type Route<E extends Endpoint> = (request: RouteRequest<E>) => Promise<RouteAnswer<E>>

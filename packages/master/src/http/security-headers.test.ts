@@ -2,14 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { CHANNEL_PATH, ENDPOINTS, HEALTH_PATH, OPENAPI_PATH, READY_PATH } from '@nxmesh/contract'
 import { signedHeaders, startTestChannel, type TestChannel, tryUpgrade } from '../channel/testing.ts'
 import { everyClass } from './rate-limiter.ts'
-import { api, closeTestApps, ORIGIN, openTestApp, type TestApp } from './testing.ts'
+import { api, closeTestApps, openTestApp, type TestApp } from './testing.ts'
 
 let app: TestApp
-let token: string
+let owner: Awaited<ReturnType<TestApp['owner']>>
 let channel: TestChannel
 beforeAll(async () => {
   app = await openTestApp({ rates: { address: everyClass({ burst: 10_000, per_s: 10_000 }) } })
-  token = (await app.owner()).token
+  owner = await app.owner()
   channel = await startTestChannel()
 })
 afterAll(async () => {
@@ -53,7 +53,7 @@ describe('the security headers stand on every answer', () => {
         : {}
       expectHeaders(await app.fetch(path, { method, ...sent }))
       expectHeaders(await app.fetch(path, { method, ...sent }, { tls: false }), false)
-      const headers = { ...sent.headers, authorization: `Bearer ${token}` }
+      const headers = { ...sent.headers, authorization: `Bearer ${owner.token}` }
       if (path !== api('/auth/logout')) expectHeaders(await app.fetch(path, { ...sent, method, headers }))
       expectHeaders(await app.fetch(path, { method: 'HEAD' }))
       const preflight = await app.fetch(path, {
@@ -78,19 +78,13 @@ describe('the security headers stand on every answer', () => {
   })
 
   test('of a success without content', async () => {
-    const login = await app.fetch(api('/auth/login'), {
-      method: 'POST',
-      body: JSON.stringify({ email: 'owner@example.com', password: 'correct horse battery' }),
-      headers: { 'content-type': 'application/json', origin: ORIGIN },
-    })
-    expect(login.status).toBe(200)
-    expectHeaders(login)
-    const { data } = (await login.json()) as { data: { token: string } }
-    const headers = { authorization: `Bearer ${data.token}` }
-    const logout = await app.fetch(api('/auth/logout'), { method: 'POST', headers })
-    expect(logout.status).toBe(204)
-    expectHeaders(logout)
-    expect(logout.headers.get('content-type')).toBeNull()
+    const body = { name: 'short-lived', role: 'viewer', organization_id: owner.organization_id } as const
+    const made = await owner.client.call('api_keys_create', { body })
+    const headers = { authorization: `Bearer ${owner.token}` }
+    const gone = await app.fetch(api(`/api-keys/${made.data.id}`), { method: 'DELETE', headers })
+    expect(gone.status).toBe(204)
+    expectHeaders(gone)
+    expect(gone.headers.get('content-type')).toBeNull()
   })
 
   test('of the channel’s refusals', async () => {

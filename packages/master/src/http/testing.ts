@@ -3,14 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ApiError, BASE_PATH, type Client, ENDPOINTS, makeClient } from '@nxmesh/contract'
 import pino from 'pino'
+import { makeAccess } from '../access/access-service.ts'
 import { makeAccessArea } from '../access/make-access.ts'
-import { openTestAccess } from '../access/testing.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
 import { newId } from '../ids.ts'
+import type { Secrets } from '../secrets/secrets.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
 import { makeTenancyDoors } from '../tenancy/make-tenancy.ts'
+import { makePlaces } from '../tenancy/places.ts'
 import type { WorkspaceUsage } from '../tenancy/tenancy.ts'
 import { makeTenancy } from '../tenancy/tenancy-service.ts'
 import type { Connection } from './connection.ts'
@@ -26,6 +28,7 @@ export interface TestApp {
   readonly database: Database
   readonly clock: TestClock
   readonly setup_token: string
+  readonly secrets: Secrets
   /** What was logged, as JSON lines. */
   readonly logged: string[]
   /** Requests that asked for the idle timeout to be lifted. */
@@ -35,7 +38,7 @@ export interface TestApp {
   raw(request: Request): Promise<Response>
   client(token?: string, connection?: Partial<Connection>): Client
   /** A client of the owner, made by the set-up. */
-  owner(): Promise<{ client: Client; token: string }>
+  owner(): Promise<{ client: Client; token: string; organization_id: string; workspace_id: string }>
 }
 
 export interface TestOptions {
@@ -58,18 +61,31 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
   const common = {
     database,
     audit: makeAuditLog({ db: database, now: clock.now, newId }),
-    access: openTestAccess(database),
     log,
     now: clock.now,
     newId,
   }
-  const area = makeAccessArea({ ...common, tenancy: makeTenancy(common) })
-  const tenancy = makeTenancyDoors({ ...common, usages: options.usages ?? [] })
+  const places = makePlaces(database)
+  const secrets = await openTestSecrets(database)
+  const area = makeAccessArea({
+    ...common,
+    secrets,
+    places,
+    access: makeAccess(places),
+    tenancy: makeTenancy(common),
+    masterUrl: () => ORIGIN,
+  })
+  const tenancy = makeTenancyDoors({
+    ...common,
+    access: makeAccess(places),
+    own: area.bindings.own,
+    usages: options.usages ?? [],
+  })
   const http = makeHttpApp({
     ...common,
     routes: { ...noRoutes(), ...area.routes, ...tenancy, ...options.routes },
     authenticator: area.authenticator,
-    secrets: await openTestSecrets(database),
+    secrets,
     ready: async () => true,
     version: 'test',
     ...(options.rates ? { rates: options.rates } : {}),
@@ -80,6 +96,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     clock,
     logged,
     setup_token: (await area.setup.issueToken()) ?? '',
+    secrets,
     held: 0,
     fetch(path, init = {}, connection = {}) {
       const url = path.startsWith('https:') ? path : ORIGIN + path
@@ -100,7 +117,10 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     async owner() {
       const body = { setup_token: app.setup_token, ...OWNER }
       const { data } = await app.client().call('setup', { body })
-      return { client: app.client(data.token), token: data.token }
+      const client = app.client(data.token)
+      const [workspace] = (await client.call('workspaces_list')).data
+      const { id: workspace_id = '', organization_id = '' } = workspace ?? {}
+      return { client, token: data.token, organization_id, workspace_id }
     },
   }
   return app

@@ -1,6 +1,6 @@
 import type { Access, Caller } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
-import type { Database } from '../database/database.ts'
+import type { Database, Tx } from '../database/database.ts'
 import { sliceOf } from '../http/page.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import type { Organizations } from './tenancy.ts'
@@ -24,6 +24,8 @@ export interface OrganizationsDeps {
   readonly access: Access
   readonly now: () => Date
   readonly newId: () => string
+  /** Gives whoever makes an organization the role that keeps it, in the same transaction. */
+  readonly own: (tx: Tx, caller: Caller, organization_id: string) => Promise<void>
 }
 
 const INSTANCE = { type: 'instance' } as const
@@ -43,7 +45,8 @@ async function visibleOrganizations(access: Access, caller: Caller): Promise<rea
   return [...new Set(having.flatMap(one => one.organization_id ?? []))]
 }
 
-export function makeOrganizations({ database, audit, access, now, newId }: OrganizationsDeps): Organizations {
+export function makeOrganizations(deps: OrganizationsDeps): Organizations {
+  const { database, audit, access, now, newId } = deps
   return {
     async list(caller, query) {
       const within = await visibleOrganizations(access, caller)
@@ -76,6 +79,7 @@ export function makeOrganizations({ database, audit, access, now, newId }: Organ
         await insertOrganization(tx, row)
         const after = organizationOf(row)
         await audit.append(tx, caller, { ...eventOf('create', row.id), after })
+        await deps.own(tx, caller, row.id)
         return after
       })
     },

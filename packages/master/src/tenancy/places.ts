@@ -53,6 +53,7 @@ export function makePlaces(db: Database): PlaceIndex {
       const shared = await readsOf(organization_id)
       return [...shared].flatMap(([id, from]) => (from.some(one => workspace_ids.includes(one)) ? [id] : []))
     },
+    hasOrganization: async id => (await organizationById(db.read, id)) !== undefined,
     workspacesIn: async (organization_ids, limit) =>
       organization_ids.length === 0 ? [] : await workspaceIds(db.read, organization_ids, limit),
     allWorkspaces: limit => workspaceIds(db.read, null, limit),

@@ -1,10 +1,11 @@
 import type { AuditLog } from '../audit/audit.ts'
+import { MASTER_LIMITS } from '../limits.ts'
 import type { Tenancy } from './tenancy.ts'
 import { noWorkspace, organizationOf, workspaceOf } from './tenancy-rules.ts'
 import {
-  countOrganizations,
   insertOrganization,
   insertWorkspace,
+  listOrganizations,
   lockWorkspaceRow,
   raiseGeneration,
   raiseReleaseNumber,
@@ -33,7 +34,8 @@ export function makeTenancy({ audit, now, newId }: TenancyDeps): Tenancy {
     nextReleaseNumber: async (tx, id) => found(await raiseReleaseNumber(tx, id)).release_number,
 
     async ensureFirst(tx, caller) {
-      if ((await countOrganizations(tx, null)) > 0) return
+      const present = await listOrganizations(tx, null, { limit: MASTER_LIMITS.organizations, offset: 0 })
+      if (present.length > 0) return present.map(row => row.id)
       const created_at = now().toISOString()
       const organization = { ...FIRST, id: newId(), settings_json: '{}', created_at }
       const workspace = newWorkspace({ ...FIRST, id: newId(), organization_id: organization.id, created_at })
@@ -54,6 +56,7 @@ export function makeTenancy({ audit, now, newId }: TenancyDeps): Tenancy {
         workspace_id: workspace.id,
         after: workspaceOf(workspace),
       })
+      return [organization.id]
     },
   }
 }

@@ -27,8 +27,8 @@ export interface Tenancy {
   nextGeneration(tx: Tx, workspace_id: string): Promise<PlanOrder>
   /** The number of the next release, from 1 on, without gaps. Takes the row's lock. */
   nextReleaseNumber(tx: Tx, workspace_id: string): Promise<number>
-  /** Makes the first organization and workspace, both `default`, where there is no organization. */
-  ensureFirst(tx: Tx, caller: Caller): Promise<void>
+  /** Makes the first organization and workspace, both `default`, where there is no organization; answers the ids of all that are there. */
+  ensureFirst(tx: Tx, caller: Caller): Promise<readonly string[]>
 }
 
 export interface PageOfQuery {

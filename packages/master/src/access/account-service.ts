@@ -1,0 +1,113 @@
+import { ApiError, type Me, type SessionInfo } from '@nxmesh/contract'
+import type { AuditLog } from '../audit/audit.ts'
+import { afterCommit } from '../database/after-commit.ts'
+import type { Database } from '../database/database.ts'
+import type { PageOf } from '../http/page.ts'
+import { addressKey } from '../http/token-buckets.ts'
+import type { Authenticator } from './authenticator.ts'
+import type { Caller } from './caller.ts'
+import { deleteResetLinks } from './links-store.ts'
+import type { LoginThrottle } from './login-throttle.ts'
+import { requireGoodPassword } from './password-rules.ts'
+import type { Passwords } from './passwords.ts'
+import type { Sessions } from './sessions-service.ts'
+import { type UserRow, updateUser, userById } from './users-store.ts'
+
+/** What people do with their own account. */
+export interface Account {
+  me(caller: Caller): Me
+  rename(caller: Caller, name: string): Promise<Me>
+  /** The other sessions end. Throws INVALID_CREDENTIALS, VALIDATION_ERROR for a bad new one. */
+  changePassword(caller: Caller, change: { current_password: string; new_password: string }): Promise<void>
+  sessions(caller: Caller, query: { page: number; per_page: number }): Promise<PageOf<SessionInfo>>
+  endSession(caller: Caller, session_id: string): Promise<void>
+}
+
+export interface AccountDeps {
+  readonly database: Database
+  readonly audit: AuditLog
+  readonly authenticator: Authenticator
+  readonly sessions: Sessions
+  readonly passwords: Passwords
+  readonly throttle: LoginThrottle
+}
+
+export function makeAccount(deps: AccountDeps): Account {
+  const { database, audit, authenticator, sessions, passwords, throttle } = deps
+
+  const storePassword = (caller: Caller, user: UserRow, password_hash: string) =>
+    database.write(async tx => {
+      await updateUser(tx, user.id, { password_hash })
+      await deleteResetLinks(tx, user.id)
+      const ended = await sessions.endAll(tx, user.id, caller.session_id)
+      await audit.append(tx, caller, {
+        action: 'user.change_password',
+        object_type: 'user',
+        object_id: user.id,
+        after: { sessions_ended: ended.length },
+      })
+      afterCommit(tx, () => authenticator.forget(ended))
+    })
+
+  return {
+    me: meOf,
+    async rename(caller, name) {
+      const user = await userBehind(database, caller)
+      await database.write(async tx => {
+        await updateUser(tx, user.id, { name })
+        const [before, after] = [{ name: user.name }, { name }]
+        await audit.append(tx, caller, {
+          action: 'user.update',
+          object_type: 'user',
+          object_id: user.id,
+          before,
+          after,
+        })
+        afterCommit(tx, () => authenticator.forget([user.id]))
+      })
+      return { ...meOf(caller), name }
+    },
+    async changePassword(caller, { current_password, new_password }) {
+      const user = await userBehind(database, caller)
+      // A stolen token must not become a stolen password by guessing.
+      throttle.attempt(caller.ip_address, user.email)
+      const lane = { sender: addressKey(caller.ip_address), known: true }
+      if (!(await passwords.matches(current_password, user.password_hash, lane)))
+        throw new ApiError('INVALID_CREDENTIALS', 'The current password is wrong')
+      throttle.succeeded(caller.ip_address, user.email)
+      await requireGoodPassword(
+        new_password,
+        [user.name, user.email, user.email.split('@')[0] ?? ''],
+        'new_password',
+      )
+      await storePassword(caller, user, await passwords.hash(new_password, lane))
+    },
+    async sessions(caller, query) {
+      const user = await userBehind(database, caller)
+      return await sessions.list(caller, user.id, query)
+    },
+    async endSession(caller, session_id) {
+      const user = await userBehind(database, caller)
+      await sessions.end(caller, user.id, session_id)
+    },
+  }
+}
+
+const meOf = ({ principal, name, email, session_id, permissions, grants }: Caller): Me => ({
+  principal,
+  name,
+  email,
+  session_id,
+  permissions: [...permissions],
+  grants: grants.map(one => ({ ...one, permissions: [...one.permissions] })),
+})
+
+/** Throws CONFLICT for a key: it belongs to no person. */
+export async function userBehind(database: Database, { principal }: Caller): Promise<UserRow> {
+  const user =
+    principal.type === 'user' && principal.id !== null
+      ? await userById(database.read, principal.id)
+      : undefined
+  if (!user) throw new ApiError('CONFLICT', 'This is for people: an API key has no account')
+  return user
+}

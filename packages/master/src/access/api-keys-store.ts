@@ -1,0 +1,50 @@
+import type { Selectable } from 'kysely'
+import type { Queryable, Tx } from '../database/database.ts'
+import type { Tables } from '../database/tables.ts'
+import type { Reach } from './caller.ts'
+import { inReach } from './reach-query.ts'
+
+export type ApiKeyRow = Selectable<Tables['api_keys']>
+
+export async function insertApiKey(tx: Tx, row: ApiKeyRow): Promise<void> {
+  await tx.insertInto('api_keys').values(row).execute()
+}
+
+export async function apiKeyByHash(db: Queryable, key_hash: string): Promise<ApiKeyRow | undefined> {
+  return await db.selectFrom('api_keys').selectAll().where('key_hash', '=', key_hash).executeTakeFirst()
+}
+
+export async function apiKeyById(db: Queryable, id: string): Promise<ApiKeyRow | undefined> {
+  return await db.selectFrom('api_keys').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+export async function listApiKeys(
+  db: Queryable,
+  reach: Reach,
+  slice: { limit: number; offset: number },
+): Promise<ApiKeyRow[]> {
+  const query = db.selectFrom('api_keys').selectAll().where(inReach(reach)).orderBy('id')
+  return await query.limit(slice.limit).offset(slice.offset).execute()
+}
+
+export async function countApiKeys(db: Queryable, reach: Reach): Promise<number> {
+  const query = db
+    .selectFrom('api_keys')
+    .select(eb => eb.fn.countAll<number>().as('count'))
+    .where(inReach(reach))
+  return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
+export async function deleteApiKey(tx: Tx, id: string): Promise<void> {
+  await tx.deleteFrom('api_keys').where('id', '=', id).execute()
+}
+
+/** The keys that somebody made; answers their ids. */
+export async function deleteApiKeysBy(tx: Tx, created_by_id: string): Promise<string[]> {
+  const query = tx.deleteFrom('api_keys').where('created_by_id', '=', created_by_id)
+  return (await query.returning('id').execute()).map(row => row.id)
+}
+
+export async function touchApiKey(tx: Tx, id: string, last_used_at: string): Promise<void> {
+  await tx.updateTable('api_keys').set({ last_used_at }).where('id', '=', id).execute()
+}
