@@ -3,6 +3,7 @@ import { makeClient } from '@nxmesh/contract/client'
 import { loadConfig, startMaster } from '@nxmesh/master'
 import { findResource, listResources, parseData, type ResourceRow } from '@nxmesh/master/config/config-store'
 import { openDatabase } from '@nxmesh/master/database/open-database'
+import { everyClass } from '@nxmesh/master/http/rate-limiter'
 import { workspaceOf } from '@nxmesh/master/tenancy/tenancy-rules'
 import { countWorkspaces, listWorkspaces } from '@nxmesh/master/tenancy/tenancy-store'
 import { Hono } from 'hono'
@@ -16,7 +17,7 @@ import { locationsOf } from './hosts.ts'
 
 const HOSTS = 100
 const PAGE = 20
-const UNLIMITED = { burst: 1e9, per_s: 1e9 }
+const UNLIMITED = everyClass({ burst: 1e9, per_s: 1e9 })
 
 const [, , dir = ''] = process.argv
 const config = await loadConfig({

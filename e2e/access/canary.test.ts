@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { BASE_PATH, ENDPOINTS } from '@nxmesh/contract'
 import type { Endpoint } from '@nxmesh/contract/endpoints/endpoint'
 import { loadConfig, type RunningMaster, startMaster } from '@nxmesh/master'
+import { everyClass } from '@nxmesh/master/http/rate-limiter'
 import { makeLog } from '@nxmesh/master/log'
 
 setDefaultTimeout(120_000)
@@ -63,7 +64,7 @@ beforeAll(async () => {
     flags: { 'data-dir': join(dir, 'data'), listen: '127.0.0.1:0', 'listen-plain': '127.0.0.1:0' },
   })
   const log = makeLog('trace', { write: (line: string) => void logged.push(line) })
-  const NO_RATE = { burst: 1e9, per_s: 1e9 }
+  const NO_RATE = everyClass({ burst: 1e9, per_s: 1e9 })
   master = await startMaster(config, { log, rates: { address: NO_RATE } })
   base_url = master.plain_url ?? ''
   master_key = readFileSync(join(dir, 'data', 'master.key'), 'utf8').trim()

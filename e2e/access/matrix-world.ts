@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { INSTANCE_PERMISSIONS, PERMISSIONS, type Permission, type RoleName } from '@nxmesh/contract'
 import { type Client, makeClient } from '@nxmesh/contract/client'
 import { loadConfig, type RunningMaster, startMaster } from '@nxmesh/master'
+import { everyClass } from '@nxmesh/master/http/rate-limiter'
 import { makeLog } from '@nxmesh/master/log'
 
 /** Where an object lies, seen from a caller who is bound to `own`. */
@@ -38,7 +39,7 @@ export interface MatrixWorld {
   stop(): Promise<void>
 }
 
-const NO_RATE = { burst: 1e9, per_s: 1e9 }
+const NO_RATE = everyClass({ burst: 1e9, per_s: 1e9 })
 const PASSWORD = 'a long password for tests'
 
 export async function openMatrixWorld(): Promise<MatrixWorld> {

@@ -39,12 +39,21 @@ export const LIMITS = {
   password_checks_waiting: 64,
   password_checks_of_sender: 8,
 
-  // Rates: what may come at once, and what flows in for each second
+  // Rates: what may come at once, and what flows in for each second; of a user or API key, and of an address without credentials
   rate_keys: 50_000,
-  principal_burst_requests: 10_000,
-  principal_requests_per_s: 2_000,
-  address_burst_requests: 300,
-  address_requests_per_s: 30,
+  principal_read_burst_requests: 10_000,
+  principal_read_requests_per_s: 2_000,
+  principal_write_burst_requests: 5_000,
+  principal_write_requests_per_s: 200,
+  principal_credentials_burst_requests: 30,
+  principal_credentials_requests_per_s: 0.5,
+  address_read_burst_requests: 300,
+  address_read_requests_per_s: 30,
+  address_write_burst_requests: 100,
+  address_write_requests_per_s: 10,
+  /** Room for a fleet behind one address that joins at once. */
+  address_credentials_burst_requests: 200,
+  address_credentials_requests_per_s: 10,
   login_burst_attempts: 10,
   login_attempts_per_s: 0.1,
   login_address_burst_attempts: 60,

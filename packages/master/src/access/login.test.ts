@@ -1,5 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test'
 import { ApiError, type ErrorCode, LIMITS } from '@nxmesh/contract'
+import { everyClass } from '../http/rate-limiter.ts'
 import { closeTestApps, codeOf, OWNER, openTestApp, type TestApp } from '../http/testing.ts'
 import { makePasswords } from './passwords.ts'
 
@@ -8,7 +9,7 @@ afterAll(closeTestApps)
 let app: TestApp
 beforeEach(async () => {
   // The general rate for addresses is not what is tried here.
-  app = await openTestApp({ rates: { address: { burst: 1e9, per_s: 1e9 } } })
+  app = await openTestApp({ rates: { address: everyClass({ burst: 1e9, per_s: 1e9 }) } })
   await app.owner()
 })
 const login = (ip_address: string, password: string, email: string = OWNER.email) =>

@@ -46,6 +46,7 @@ export interface TestOptions {
   readonly routes?: Partial<Routes>
   readonly usages?: readonly WorkspaceUsage[]
   readonly rates?: HttpDeps['rates']
+  readonly body_ms?: HttpDeps['body_ms']
 }
 
 export const OWNER = { email: 'owner@example.com', password: 'correct horse battery' } as const
@@ -88,6 +89,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     ready: async () => true,
     version: 'test',
     ...(options.rates ? { rates: options.rates } : {}),
+    ...(options.body_ms ? { body_ms: options.body_ms } : {}),
   })
   const app: TestApp = {
     database,
