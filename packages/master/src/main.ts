@@ -129,10 +129,10 @@ async function start(
 }
 
 function listen(config: MasterConfig, identity: ServerIdentity, parts: ReturnType<typeof compose>) {
-  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door)
+  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door, config.trusted_proxies)
   let plain: Listener | null = null
   try {
-    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app) : null
+    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app, config.trusted_proxies) : null
   } catch (error) {
     void tls.stop(0)
     throw error

@@ -34,7 +34,11 @@ export interface ChannelServer {
   /** Before the listener of the socket opens. Called one after the other, in the order in which they were added. */
   listen(listener: ChannelListener): void
   /** Answers a request for CHANNEL_PATH; undefined when it became a WebSocket. */
-  upgrade(request: Request, server: Server<ConnectionData>): Promise<Response | undefined>
+  upgrade(
+    request: Request,
+    server: Server<ConnectionData>,
+    ip_address: string | null,
+  ): Promise<Response | undefined>
   /** For `Bun.serve`; the whole server has one. */
   readonly websocket: WebSocketHandler<ConnectionData>
   /** Sends everybody away and waits until the listeners know. */
@@ -72,8 +76,7 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
     return refusalAnswer(reason, deps.now())
   }
 
-  const admit = async (request: Request, server: Server<ConnectionData>) => {
-    const ip_address = server.requestIP(request)?.address ?? null
+  const admit = async (request: Request, server: Server<ConnectionData>, ip_address: string | null) => {
     const claim = readClaim(request.headers, pathWithQuery(request.url))
     if (!claim) return refuse('malformed', null, null, ip_address)
     const verdict = await authenticate(claim, { keys: deps.keys, nonces, now: deps.now })
@@ -95,11 +98,11 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
   return {
     channel: registry,
     listen: registry.listen,
-    async upgrade(request, server) {
+    async upgrade(request, server, ip_address) {
       if (stopped || in_flight >= CHANNEL_LIMITS.upgrades_in_flight) return busy('Too many agents at once')
       in_flight += 1
       try {
-        return await admit(request, server)
+        return await admit(request, server, ip_address)
       } catch (error) {
         deps.log.error({ err: error }, 'An agent could not be authenticated')
         return busy('The master cannot check this agent now')
