@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { makeAccess } from './access/access-service.ts'
 import { makeAccessArea } from './access/make-access.ts'
 import type { Setup } from './access/setup-service.ts'
+import { admits } from './addresses.ts'
 import { makeAgentKeys } from './agents/agent-keys-service.ts'
 import type { AgentDirectory } from './agents/agents.ts'
 import { makeAgentsArea } from './agents/make-agents.ts'
@@ -22,6 +23,7 @@ import { type HttpApp, type HttpDeps, makeHttpApp } from './http/make-http-app.t
 import type { Secrets } from './secrets/secrets.ts'
 import type { ChannelDoor } from './serve.ts'
 import { makeTenancyDoors } from './tenancy/make-tenancy.ts'
+import { makeOrigins } from './tenancy/origins.ts'
 import { makePlaces } from './tenancy/places.ts'
 import type { Tenancy } from './tenancy/tenancy.ts'
 import { makeTenancy } from './tenancy/tenancy-service.ts'
@@ -37,6 +39,9 @@ export interface Compose {
   /** Under which agents reach the master; known once it listens. */
   readonly masterUrl: () => string
   readonly ca_fingerprint: string
+  /** Of the listener's certificate. */
+  readonly server_key_pin: string
+  readonly agent_keys: { readonly max_age_days: number; readonly grace_s: number }
   readonly ready: () => Promise<boolean>
   readonly rates?: NonNullable<HttpDeps['rates']>
 }
@@ -65,6 +70,8 @@ export interface Composed {
   stop(): Promise<void>
 }
 
+const DAY_MS = 86_400_000
+
 /** The one place that knows every area and joins them. */
 export function compose(base: Compose): Composed {
   const { db, secrets, log, now, newId } = base
@@ -79,8 +86,9 @@ export function compose(base: Compose): Composed {
   const accounts = makeAccessArea({ ...common, audit, tenancy, log: logOf('access') })
 
   // The fleet.
-  const keys = makeAgentKeys({ ...common, secrets })
-  const channel_server = makeChannelServer({ ...common, keys, audit, log: logOf('channel') })
+  const keys = makeAgentKeys({ ...common, secrets, grace_ms: base.agent_keys.grace_s * 1_000 })
+  const origins = makeOrigins(db)
+  const channel_server = makeChannelServer({ ...common, keys, origins, audit, log: logOf('channel') })
   const { channel } = channel_server
   const agents = makeAgentsArea({
     ...common,
@@ -89,7 +97,12 @@ export function compose(base: Compose): Composed {
     keys,
     channel,
     log: logOf('agents'),
-    joinTarget: () => ({ master_url: base.masterUrl(), ca_fingerprint: base.ca_fingerprint }),
+    key_max_age_ms: base.agent_keys.max_age_days * DAY_MS,
+    joinTarget: () => ({
+      master_url: base.masterUrl(),
+      ca_fingerprint: base.ca_fingerprint,
+      server_key_pin: base.server_key_pin,
+    }),
   })
 
   // What the fleet shall serve.
@@ -114,6 +127,10 @@ export function compose(base: Compose): Composed {
     agentsOf,
     onError: (what, err) => config_log.error({ err, what }, 'A change was stored, its answer is incomplete'),
   })
+  const originsChanged = (workspace_id: string, cidrs: readonly string[] | null) => {
+    origins.forget(workspace_id)
+    channel.cutOutside(workspace_id, ip_address => admits(cidrs, ip_address))
+  }
   const fleet_doors = agents.open(deployments)
   // In this order: deployments find an agent's new facts in the directory.
   channel_server.listen(agents.listener)
@@ -125,7 +142,7 @@ export function compose(base: Compose): Composed {
     routes: {
       ...accounts.routes,
       ...auditRoutes(audit),
-      ...makeTenancyDoors({ ...common, audit, usages: [agents.usage, config.usage] }),
+      ...makeTenancyDoors({ ...common, audit, usages: [agents.usage, config.usage], originsChanged }),
       ...fleet_doors.routes,
       ...configRoutes(config),
       ...deploymentsRoutes(deployments),
@@ -149,7 +166,10 @@ export function compose(base: Compose): Composed {
     },
     app,
     channel_door: channel_server,
-    recover: () => deployments.start(),
+    async recover() {
+      await deployments.start()
+      agents.start()
+    },
     closeChannel: () => channel_server.stop(),
     async stop() {
       await channel_server.stop()

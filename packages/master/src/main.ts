@@ -27,6 +27,8 @@ export interface RunningMaster {
   readonly ca_pem: string
   /** SHA-256 of the CA certificate's DER, hex. */
   readonly ca_fingerprint: string
+  /** SHA-256 of the key in the listener's certificate, `sha256/<base64>`. */
+  readonly server_key_pin: string
   /** What makes the first administrator; null when there was ever one. */
   readonly setup_token: string | null
   readonly services: MasterServices
@@ -99,6 +101,8 @@ async function start(
     newId: ids,
     masterUrl: () => reached.url,
     ca_fingerprint: identity.ca_fingerprint,
+    server_key_pin: identity.server_key_pin,
+    agent_keys: config.agent_keys,
     ready: async () => !integrity.damaged() && (await isReady(db)),
   })
   endings.add(() => parts.stop())
@@ -122,6 +126,7 @@ async function start(
     port: listeners.tls.port,
     ca_pem: identity.ca_pem,
     ca_fingerprint: identity.ca_fingerprint,
+    server_key_pin: identity.server_key_pin,
     setup_token,
     services: parts.services,
     stop: () => endings.run(),

@@ -16,6 +16,7 @@ import { makeDirectory } from './directory.ts'
 import { makeAgentsArea } from './make-agents.ts'
 
 const ada = callerWith()
+const GRACE_MS = 3_600_000
 
 async function open(db: Database) {
   const clock = { ms: Date.parse('2026-11-01T00:00:00Z') }
@@ -25,17 +26,23 @@ async function open(db: Database) {
   const tenancy = makeTenancy({ ...common, audit })
   await db.write(tx => tenancy.ensureFirst(tx, ada))
   const { id: workspace_id } = await db.read.selectFrom('workspaces').select('id').executeTakeFirstOrThrow()
-  const keys = makeAgentKeys({ ...common, secrets: await openTestSecrets(db) })
+  const keys = makeAgentKeys({ ...common, secrets: await openTestSecrets(db), grace_ms: GRACE_MS })
   const online = new Set<string>()
   const cuts: string[] = []
   const channel: Channel = {
     send: agent_id => online.has(agent_id),
     isOnline: agent_id => online.has(agent_id),
+    linkOf: () => null,
     onlineAgents: () => online,
     cut: agent_id => void cuts.push(agent_id),
+    cutOutside: () => {},
   }
-  const joinTarget = () => ({ master_url: 'https://master.test:8443', ca_fingerprint: 'ab'.repeat(32) })
-  const area = makeAgentsArea({ ...common, audit, tenancy, keys, channel, joinTarget })
+  const joinTarget = () => ({
+    master_url: 'https://master.test:8443',
+    ca_fingerprint: 'ab'.repeat(32),
+    server_key_pin: 'sha256/pin=',
+  })
+  const area = makeAgentsArea({ ...common, audit, tenancy, keys, channel, joinTarget, key_max_age_ms: 1e12 })
   const relabelled: string[] = []
   const configs = new Map<string, Agent['config']>()
   const doors = area.open({

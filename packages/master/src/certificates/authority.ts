@@ -23,6 +23,8 @@ export interface ServerIdentity {
   readonly ca_pem: string
   /** SHA-256 of the CA certificate's DER, lower-case hex. */
   readonly ca_fingerprint: string
+  /** SHA-256 of the SubjectPublicKeyInfo of the server's certificate (RFC 7469 section 2.4), `sha256/<base64>`. */
+  readonly server_key_pin: string
   readonly not_after: Date
   readonly made_by: 'private_ca' | 'operator'
 }
@@ -55,6 +57,7 @@ export async function openAuthority(deps: AuthorityDeps, names: readonly string[
     key_pem: server.key_pem,
     ca_pem: ca.certificate_pem,
     ca_fingerprint: fingerprint(new X509Certificate(ca.certificate_pem)),
+    server_key_pin: keyPin(new X509Certificate(server.certificate_pem)),
     not_after: new X509Certificate(server.certificate_pem).validToDate,
     made_by: 'private_ca',
   }
@@ -62,6 +65,11 @@ export async function openAuthority(deps: AuthorityDeps, names: readonly string[
 
 const fingerprint = (certificate: X509Certificate) =>
   createHash('sha256').update(certificate.raw).digest('hex')
+
+function keyPin(certificate: X509Certificate): string {
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
+  return `sha256/${createHash('sha256').update(spki).digest('base64')}`
+}
 
 async function makeStoredCa(deps: AuthorityDeps): Promise<StoredCa> {
   const { makeCa } = await loadMaker()
@@ -153,6 +161,7 @@ export function readGivenIdentity(
     key_pem,
     ca_pem: `${blocks.at(-1)}\n`,
     ca_fingerprint: fingerprint(last),
+    server_key_pin: keyPin(leaf),
     not_after: leaf.validToDate,
     made_by: 'operator',
   }

@@ -7,7 +7,7 @@ import type { AuditLog } from '../audit/audit.ts'
 import { pathWithQuery } from '../http/request-path.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import { type Admission, makeAdmission } from './admission.ts'
-import type { AgentKeys } from './agent-keys.ts'
+import type { AgentKeys, AgentOrigins } from './agent-keys.ts'
 import { AgentSocket, type ConnectionData } from './agent-socket.ts'
 import { authenticate } from './authenticate.ts'
 import type { Channel, ChannelListener } from './channel.ts'
@@ -20,6 +20,7 @@ import { makeRegistry } from './registry.ts'
 
 export interface ChannelDeps {
   readonly keys: AgentKeys
+  readonly origins: AgentOrigins
   readonly audit: AuditLog
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly now: () => Date
@@ -79,7 +80,7 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
   const admit = async (request: Request, server: Server<ConnectionData>, ip_address: string | null) => {
     const claim = readClaim(request.headers, pathWithQuery(request.url))
     if (!claim) return refuse('malformed', null, null, ip_address)
-    const verdict = await authenticate(claim, { keys: deps.keys, nonces, now: deps.now })
+    const verdict = await authenticate(claim, ip_address, { ...deps, nonces })
     if (!verdict.ok) return refuse(verdict.reason, claim, verdict.workspace_id, ip_address)
     const data: ConnectionData = {
       agent_id: claim.agent_id,

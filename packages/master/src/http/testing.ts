@@ -13,6 +13,7 @@ import { openTestSecrets } from '../secrets/testing.ts'
 import { makeTenancyDoors } from '../tenancy/make-tenancy.ts'
 import type { WorkspaceUsage } from '../tenancy/tenancy.ts'
 import { makeTenancy } from '../tenancy/tenancy-service.ts'
+import type { WorkspacesDeps } from '../tenancy/workspaces-service.ts'
 import type { Connection } from './connection.ts'
 import { type HttpDeps, makeHttpApp } from './make-http-app.ts'
 import type { Routes } from './routing.ts'
@@ -42,6 +43,7 @@ export interface TestOptions {
   readonly database?: Database
   readonly routes?: Partial<Routes>
   readonly usages?: readonly WorkspaceUsage[]
+  readonly originsChanged?: WorkspacesDeps['originsChanged']
   readonly rates?: HttpDeps['rates']
 }
 
@@ -63,7 +65,12 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     newId,
   }
   const area = makeAccessArea({ ...common, tenancy: makeTenancy(common) })
-  const tenancy = makeTenancyDoors({ ...common, usages: options.usages ?? [] })
+  const usages = options.usages ?? []
+  const tenancy = makeTenancyDoors({
+    ...common,
+    usages,
+    originsChanged: options.originsChanged ?? (() => {}),
+  })
   const http = makeHttpApp({
     ...common,
     routes: { ...noRoutes(), ...area.routes, ...tenancy, ...options.routes },
