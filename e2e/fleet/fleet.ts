@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Link, type LinkOptions, startLink } from '@nxmesh/agent/link/link'
 import { type RegisteredIdentity, register } from '@nxmesh/agent/link/register'
+import type { KeptKeys } from '@nxmesh/agent/link/session-keys'
 import type { AuditEntry } from '@nxmesh/contract'
 import { type Client, makeClient } from '@nxmesh/contract/client'
 import { loadConfig, type RunningMaster, startMaster } from '@nxmesh/master'
@@ -37,6 +38,8 @@ export interface FleetAgent {
   readonly orders: SimulatedOrders
   readonly wire: Wire
   readonly link: () => Link
+  /** The session keys as they lie in its state folder. */
+  keys(): KeptKeys
   /** As a killed process: the link is gone, what is served stays. */
   kill(): Promise<void>
   start(options?: Partial<LinkOptions>): void
@@ -50,10 +53,12 @@ const silent = () => undefined
 const LOG = process.env.NXMESH_TEST_LOG ? process.stderr : { write: silent }
 const PASSWORD = 'a long password for tests'
 
-export async function startFleet(): Promise<Fleet> {
+/** `flags`: more settings of the master. */
+export async function startFleet(flags: Readonly<Record<string, string>> = {}): Promise<Fleet> {
   const data_dir = mkdtempSync(join(tmpdir(), 'nxmesh-fleet-'))
   const run = async (port: number) => {
-    const config = await loadConfig({ flags: { 'data-dir': data_dir, listen: `127.0.0.1:${port}` } })
+    const listen = `127.0.0.1:${port}`
+    const config = await loadConfig({ flags: { 'data-dir': data_dir, listen, ...flags } })
     return await startMaster(config, {
       log: makeLog('warn', LOG),
       rates: { principal: NO_RATE, address: NO_RATE },
@@ -123,6 +128,7 @@ async function makeFleetAgent(identity: RegisteredIdentity, port: number): Promi
   const wire = await makeWire(port)
   const orders = makeSimulatedOrders(identity.name)
   let link: Link | null = null
+  let kept: KeptKeys = { ...identity, other_key: null }
   return {
     id: identity.agent_id,
     name: identity.name,
@@ -133,13 +139,17 @@ async function makeFleetAgent(identity: RegisteredIdentity, port: number): Promi
       if (!link) throw new Error(`${identity.name} is not started`)
       return link
     },
+    keys: () => kept,
     async kill() {
       await link?.stop()
       link = null
     },
     start(options = {}) {
       link = startLink({
-        identity: { ...identity, master_url: `https://127.0.0.1:${wire.port}` },
+        identity: { ...identity, ...kept, master_url: `https://127.0.0.1:${wire.port}` },
+        saveKeys: keys => {
+          kept = keys
+        },
         orders,
         log: silent,
         limits: QUICK,
