@@ -29,14 +29,13 @@ export function takeKeyMessage(keys: SessionKeys, message: KeyMessage, over: Key
   }
   try {
     if (message.type === 'key_offer') takeOffer(keys, message, over, log)
-    else keys.promoted(message.key_id, over.key_id)
+    else if (keys.promoted(message.key_id, over.key_id)) faultPoint('key_promoted')
   } catch (error) {
     // Unanswered: the keys that are kept go on, and the master says it again at the next connection.
     const fields = { type: message.type, key_id: message.key_id, error: String(error) }
     log('error', 'A change of the session key could not be kept', fields)
     return
   }
-  if (message.type === 'key_promoted') faultPoint('key_promoted')
 }
 
 /** Keeps an offered key, and then proves that it does. */

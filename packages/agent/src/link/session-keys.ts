@@ -19,8 +19,11 @@ export interface SessionKeys {
   refused(key_id: string): boolean
   /** Keeps an offered key beside the one in use; false when it is none. @throws when it cannot be kept */
   offered(key: SessionKey): boolean
-  /** The master says which key counts. `used`: the one that signed this connection. @throws when it cannot be kept */
-  promoted(key_id: string, used: string): void
+  /**
+   * The master says which key counts. `used`: the one that signed this connection. True when this changed what is kept.
+   * @throws when it cannot be kept
+   */
+  promoted(key_id: string, used: string): boolean
 }
 
 const KEY_BYTES = 32
@@ -63,15 +66,17 @@ export function makeSessionKeys(first: KeptKeys, save: (keys: KeptKeys) => void)
       let now = kept
       if (key_id === other_key?.key_id)
         now = { ...only(other_key), other_key: { ...only(kept), role: 'previous' } }
-      if (key_id !== now.key_id) return
+      if (key_id !== now.key_id) return false
       // What the master took and calls its key needs no other beside it, but for one that is still on its way in.
       const { other_key: beside } = now
       const is_over =
         beside !== null && (failed.has(beside.key_id) || (used === key_id && beside.role === 'previous'))
       if (is_over) now = { ...now, other_key: null }
-      if (now !== kept) keep({ ...only(now), other_key: now.other_key })
+      const has_changed = now !== kept
+      if (has_changed) keep({ ...only(now), other_key: now.other_key })
       failed.clear()
       trying = kept
+      return has_changed
     },
   }
 }

@@ -18,7 +18,7 @@ export const AGENT_AREA_LIMITS = {
   key_offers_a_sweep: 100,
   aged_keys_a_page: 500,
   aged_key_pages_a_sweep: 20,
-  /** Once every aged key was looked at, the next look is after this time: agents that were away may be back. */
-  aged_keys_rest_ms: 30_000,
+  /** Once every aged key was looked at, those of agents that were away are looked at again after this time. */
+  aged_keys_rest_ms: 10_000,
   keys_over_every_ms: 5_000,
 } as const

@@ -33,7 +33,8 @@ export function makeKeySweep(deps: KeySweepDeps): KeySweep {
   const nextPage = async () => {
     const made_before = new Date(now().getTime() - deps.max_age_ms).toISOString()
     const page = await agedKeys(db.read, made_before, behind, AGENT_AREA_LIMITS.aged_keys_a_page)
-    if (page.length < AGENT_AREA_LIMITS.aged_keys_a_page)
+    // The end was reached; where nothing was found, to look again in a second costs nothing.
+    if (page.length < AGENT_AREA_LIMITS.aged_keys_a_page && (behind !== null || page.length > 0))
       resting_until_ms = performance.now() + AGENT_AREA_LIMITS.aged_keys_rest_ms
     return page
   }
@@ -51,7 +52,9 @@ export function makeKeySweep(deps: KeySweepDeps): KeySweep {
         resting_until_ms = 0
         return found
       }
-      if (page.length < AGENT_AREA_LIMITS.aged_keys_a_page) behind = null
+      if (page.length >= AGENT_AREA_LIMITS.aged_keys_a_page) continue
+      behind = null
+      break
     }
     return found
   }
