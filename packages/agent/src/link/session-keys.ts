@@ -67,11 +67,9 @@ export function makeSessionKeys(first: KeptKeys, save: (keys: KeptKeys) => void)
       if (key_id === other_key?.key_id)
         now = { ...only(other_key), other_key: { ...only(kept), role: 'previous' } }
       if (key_id !== now.key_id) return false
-      // What the master took and calls its key needs no other beside it, but for one that is still on its way in.
+      // What the master took and calls its key needs no older one beside it; whichever of the two had failed.
       const { other_key: beside } = now
-      const is_over =
-        beside !== null && (failed.has(beside.key_id) || (used === key_id && beside.role === 'previous'))
-      if (is_over) now = { ...now, other_key: null }
+      if (beside?.role === 'previous' && used === key_id) now = { ...now, other_key: null }
       const has_changed = now !== kept
       if (has_changed) keep({ ...only(now), other_key: now.other_key })
       failed.clear()
