@@ -18,11 +18,16 @@ export interface Fleet {
   readonly client: Client
   readonly workspace_id: string
   readonly agents: readonly FleetAgent[]
-  addAgents(count: number, options?: Partial<LinkOptions>): Promise<FleetAgent[]>
+  /** `from`: the address that the master sees, one of 127.0.0.0/8. */
+  addAgents(count: number, options?: Partial<LinkOptions>, from?: string): Promise<FleetAgent[]>
   /** A token of the workspace for new agents. */
   newToken(max_uses: number): Promise<string>
   /** Registers over TLS with the CA pinned; `master_url` is the way of the registration. */
-  register(token: string, name: string, change?: { ca_fingerprint?: string }): Promise<RegisteredIdentity>
+  register(
+    token: string,
+    name: string,
+    change?: { ca_fingerprint?: string; server_key_pins?: readonly string[] },
+  ): Promise<RegisteredIdentity>
   /** Audit rows of this action, newest first. */
   audit(action: string): Promise<AuditEntry[]>
   stopMaster(): Promise<void>
@@ -53,15 +58,18 @@ const silent = () => undefined
 const LOG = process.env.NXMESH_TEST_LOG ? process.stderr : { write: silent }
 const PASSWORD = 'a long password for tests'
 
-/** `flags`: more settings of the master. */
-export async function startFleet(flags: Readonly<Record<string, string>> = {}): Promise<Fleet> {
+/** `flags`: more settings of the master. `rates`: what an address may ask for; without limit by default. */
+export async function startFleet(
+  flags: Readonly<Record<string, string>> = {},
+  rates: NonNullable<Parameters<typeof startMaster>[1]['rates']> = { principal: NO_RATE, address: NO_RATE },
+): Promise<Fleet> {
   const data_dir = mkdtempSync(join(tmpdir(), 'nxmesh-fleet-'))
   const run = async (port: number) => {
     const listen = `127.0.0.1:${port}`
     const config = await loadConfig({ flags: { 'data-dir': data_dir, listen, ...flags } })
     return await startMaster(config, {
       log: makeLog('warn', LOG),
-      rates: { principal: NO_RATE, address: NO_RATE },
+      rates,
     })
   }
   let master = await run(0)
@@ -94,13 +102,13 @@ export async function startFleet(flags: Readonly<Record<string, string>> = {}): 
         version: '0.1.0',
         ...change,
       }),
-    async addAgents(count, options = {}) {
+    async addAgents(count, options = {}, from = '127.0.0.1') {
       const token = await fleet.newToken(count)
       const added: FleetAgent[] = []
       for (let n = 0; n < count; n++) {
         const name = `agent-${agents.length + 1}`
         const identity = await fleet.register(token, name)
-        const agent = await makeFleetAgent(identity, master.port)
+        const agent = await makeFleetAgent(identity, master.port, from)
         agents.push(agent)
         added.push(agent)
         agent.start(options)
@@ -124,8 +132,8 @@ export async function startFleet(flags: Readonly<Record<string, string>> = {}): 
   return fleet
 }
 
-async function makeFleetAgent(identity: RegisteredIdentity, port: number): Promise<FleetAgent> {
-  const wire = await makeWire(port)
+async function makeFleetAgent(identity: RegisteredIdentity, port: number, from: string): Promise<FleetAgent> {
+  const wire = await makeWire(port, from)
   const orders = makeSimulatedOrders(identity.name)
   let link: Link | null = null
   let kept: KeptKeys = { ...identity, other_key: null }
