@@ -247,8 +247,19 @@ export const SAMPLES: Readonly<Record<OperationId, Sample>> = {
   },
   agents_delete: { make: by(agent), consumed: true },
   agents_lift_hold: { make: by(agent), also: ['CONFLICT'] },
+  agent_keys_list: { make: by(agent) },
+  agents_rotate_key: { make: by(agent), also: ['CONFLICT'] },
+  agents_revoke_keys: { make: by(agent) },
   agent_tokens_create: { make: withBody(by(agent), {}) },
   workspace_tokens_create: { make: withBody(atWorkspace, {}) },
+  workspace_tokens_list: { make: atWorkspace },
+  workspace_tokens_delete: {
+    make: async (world, { workspace_id: id }) => {
+      const made = await world.root.call('workspace_tokens_create', { params: { id }, body: {} })
+      return { params: { id, token_id: made.data.id } }
+    },
+    consumed: true,
+  },
 
   upstreams_list: { make: inWorkspace },
   upstreams_create: {

@@ -21,7 +21,8 @@ export const ERRORS = {
   BOOTSTRAP_TOKEN_INVALID: {
     status: 401,
     title: 'The bootstrap token is not valid',
-    advice: 'Make a new one: tokens end after their time or after their last use.',
+    advice:
+      'Make a new one: tokens end after their time or after their last use. The audit log has the reason of each refusal.',
   },
   AGENT_SIGNATURE_INVALID: {
     status: 401,

@@ -79,6 +79,8 @@ export const LIMITS = {
   // Tenancy
   cross_workspace_reads: 200,
   cross_workspace_readers: 200,
+  allowed_cidrs: 500,
+  cidr_chars: 50,
 
   // Configuration
   server_name_chars: 4_000,

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { makeAccess } from './access/access-service.ts'
 import { makeAccessArea } from './access/make-access.ts'
 import type { Setup } from './access/setup-service.ts'
+import { admits } from './addresses.ts'
 import { makeAgentKeys } from './agents/agent-keys-service.ts'
 import type { AgentDirectory } from './agents/agents.ts'
 import { makeAgentsArea } from './agents/make-agents.ts'
@@ -23,6 +24,7 @@ import type { Outgoing } from './outgoing/outgoing.ts'
 import type { Secrets } from './secrets/secrets.ts'
 import type { ChannelDoor } from './serve.ts'
 import { makeTenancyDoors } from './tenancy/make-tenancy.ts'
+import { makeOrigins } from './tenancy/origins.ts'
 import { makePlaces } from './tenancy/places.ts'
 import type { Tenancy } from './tenancy/tenancy.ts'
 import { makeTenancy } from './tenancy/tenancy-service.ts'
@@ -41,6 +43,9 @@ export interface Compose {
   readonly caFingerprint: () => string
   /** For requests to places that people configure. */
   readonly outgoing: Outgoing
+  /** Of the listener's certificate. */
+  readonly serverKeyPin: () => string
+  readonly agent_keys: { readonly max_age_days: number; readonly grace_s: number }
   readonly ready: () => Promise<boolean>
   readonly rates?: NonNullable<HttpDeps['rates']>
 }
@@ -69,6 +74,8 @@ export interface Composed {
   stop(): Promise<void>
 }
 
+const DAY_MS = 86_400_000
+
 /** The one place that knows every area and joins them. */
 export function compose(base: Compose): Composed {
   const { db, secrets, log, now, newId } = base
@@ -91,8 +98,9 @@ export function compose(base: Compose): Composed {
   })
 
   // The fleet.
-  const keys = makeAgentKeys({ ...common, secrets })
-  const channel_server = makeChannelServer({ ...common, keys, audit, log: logOf('channel') })
+  const keys = makeAgentKeys({ ...common, secrets, grace_ms: base.agent_keys.grace_s * 1_000 })
+  const origins = makeOrigins(db)
+  const channel_server = makeChannelServer({ ...common, keys, origins, audit, log: logOf('channel') })
   const { channel } = channel_server
   const agents = makeAgentsArea({
     ...common,
@@ -101,7 +109,12 @@ export function compose(base: Compose): Composed {
     keys,
     channel,
     log: logOf('agents'),
-    joinTarget: () => ({ master_url: base.masterUrl(), ca_fingerprint: base.caFingerprint() }),
+    key_max_age_ms: base.agent_keys.max_age_days * DAY_MS,
+    joinTarget: () => ({
+      master_url: base.masterUrl(),
+      ca_fingerprint: base.caFingerprint(),
+      server_key_pin: base.serverKeyPin(),
+    }),
   })
 
   // What the fleet shall serve.
@@ -126,6 +139,10 @@ export function compose(base: Compose): Composed {
     agentsOf,
     onError: (what, err) => config_log.error({ err, what }, 'A change was stored, its answer is incomplete'),
   })
+  const originsChanged = (workspace_id: string, cidrs: readonly string[] | null) => {
+    origins.forget(workspace_id)
+    channel.cutOutside(workspace_id, ip_address => admits(cidrs, ip_address))
+  }
   const fleet_doors = agents.open(deployments)
   // In this order: deployments find an agent's new facts in the directory.
   channel_server.listen(agents.listener)
@@ -142,6 +159,7 @@ export function compose(base: Compose): Composed {
         audit,
         own: accounts.bindings.own,
         usages: [agents.usage, config.usage],
+        originsChanged,
       }),
       ...fleet_doors.routes,
       ...configRoutes(config),
@@ -166,7 +184,10 @@ export function compose(base: Compose): Composed {
     },
     app,
     channel_door: channel_server,
-    recover: () => deployments.start(),
+    async recover() {
+      await deployments.start()
+      agents.start()
+    },
     closeChannel: () => channel_server.stop(),
     async stop() {
       await channel_server.stop()

@@ -54,6 +54,27 @@ test('a secret can lie in a file of its own, named by flag, environment or YAML'
   await refused({ environment: { NXMESH_DATABASE_URL: 'x', NXMESH_DATABASE_URL_FILE: secret } }, 'set twice')
 })
 
+test('no proxy is trusted until it is named, and a network that is none says why', async () => {
+  expect((await loadConfig({})).trusted_proxies).toEqual([])
+  const yaml = file('trusted_proxies: [10.0.0.0/8, "2001:db8::1"]\n')
+  expect((await loadConfig({ file: yaml })).trusted_proxies).toMatchObject([
+    { version: 4, prefix: 8 },
+    { version: 6, prefix: 128 },
+  ])
+  await refused({ environment: { NXMESH_TRUSTED_PROXIES: '10.1.2.3/8' } }, 'the network is 10.0.0.0/8')
+  await refused({ flags: { 'trusted-proxies': 'proxy.example' } }, /trusted_proxies has "proxy.example"/)
+})
+
+test('the age of session keys is set in days, from each place that settings come from', async () => {
+  expect((await loadConfig({})).agent_keys).toEqual({ max_age_days: 30, grace_s: 86_400 })
+  const environment = { NXMESH_AGENT_KEYS_MAX_AGE_DAYS: '7' }
+  expect((await loadConfig({ environment })).agent_keys.max_age_days).toBe(7)
+  const yaml = file('agent_keys:\n  max_age_days: 90\n  grace_s: 3600\n')
+  expect((await loadConfig({ file: yaml })).agent_keys).toEqual({ max_age_days: 90, grace_s: 3_600 })
+  for (const bad of ['0', '-1', '1.5', 'never', ''])
+    await refused({ flags: { 'agent-keys-max-age-days': bad } }, 'agent_keys.max_age_days')
+})
+
 test('a configured master key file is never made by the master', async () => {
   const config = await loadConfig({ environment: { NXMESH_MASTER_KEY_FILE: '/run/key' } })
   expect(config.master_key).toMatchObject({ file: '/run/key', may_create: false })

@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path'
+import { type Network, networksOf } from './addresses.ts'
 import { OPTION_KEYS, OPTIONS, type Option, type OptionKey } from './config-options.ts'
 import {
   ConfigError,
@@ -37,6 +38,9 @@ export interface MasterConfig {
   readonly master_key: MasterKeySource
   /** Ranges that `Outgoing` reaches though they are not public. */
   readonly outgoing_allow: readonly string[]
+  /** Whose X-Forwarded-For counts. */
+  readonly trusted_proxies: readonly Network[]
+  readonly agent_keys: { readonly max_age_days: number; readonly grace_s: number }
   readonly log_level: LogLevel
 }
 
@@ -80,6 +84,11 @@ function toConfig(found: FoundValues): MasterConfig {
       may_create: found.master_key_file === undefined,
     },
     outgoing_allow: toRanges(found, 'outgoing.allow'),
+    trusted_proxies: toNetworks(found, 'trusted_proxies'),
+    agent_keys: {
+      max_age_days: toNumber(found, 'agent_keys.max_age_days', MASTER_LIMITS.agent_key_max_age_days),
+      grace_s: toNumber(found, 'agent_keys.grace_s', MASTER_LIMITS.agent_key_grace_max_s),
+    },
     log_level: toLogLevel(found),
   }
 }
@@ -102,6 +111,22 @@ function toRanges(found: FoundValues, key: OptionKey): string[] {
   if (list.length > MASTER_LIMITS.outgoing_ranges)
     throw wrong(found, key, `must hold at most ${MASTER_LIMITS.outgoing_ranges} ranges`)
   return list
+}
+
+function toNetworks(found: FoundValues, key: OptionKey): readonly Network[] {
+  return toList(found, key).flatMap(one => {
+    try {
+      return networksOf([one])
+    } catch (error) {
+      throw wrong(found, key, `has "${one}", which ${(error as Error).message}`)
+    }
+  })
+}
+
+function toNumber(found: FoundValues, key: OptionKey, max: number): number {
+  const number = Number(required(found, key))
+  if (Number.isInteger(number) && number >= 1 && number <= max) return number
+  throw wrong(found, key, `must be a whole number from 1 to ${max}`)
 }
 
 function required(found: FoundValues, key: OptionKey): string {

@@ -48,6 +48,10 @@ export const MASTER_LIMITS = {
   server_certificate_valid_days: 365,
   server_certificate_renew_days: 60,
 
+  // Session keys of agents
+  agent_key_max_age_days: 3_650,
+  agent_key_grace_max_s: 2_592_000,
+
   // Serving
   idle_timeout_s: 60,
   channel_idle_timeout_s: 120,

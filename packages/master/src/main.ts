@@ -30,6 +30,8 @@ export interface RunningMaster {
   readonly ca_pem: string
   /** SHA-256 of the CA certificate's DER, hex. */
   readonly ca_fingerprint: string
+  /** SHA-256 of the key in the listener's certificate, `sha256/<base64>`. */
+  readonly server_key_pin: string
   /** What makes the first administrator; null when there was ever one. */
   readonly setup_token: string | null
   readonly services: MasterServices
@@ -112,6 +114,8 @@ async function start(
     masterUrl: () => reached.url,
     caFingerprint: () => identity().ca_fingerprint,
     outgoing: makeOutgoing({ allow: config.outgoing_allow }),
+    serverKeyPin: () => identity().server_key_pin,
+    agent_keys: config.agent_keys,
     ready: async () => !integrity.damaged() && (await isReady(db)),
   })
   endings.add(() => parts.stop())
@@ -141,6 +145,9 @@ async function start(
     get ca_fingerprint() {
       return identity().ca_fingerprint
     },
+    get server_key_pin() {
+      return identity().server_key_pin
+    },
     setup_token,
     services: parts.services,
     reloadCertificate: () => certificate.reload(),
@@ -149,10 +156,10 @@ async function start(
 }
 
 function listen(config: MasterConfig, identity: ServerIdentity, parts: ReturnType<typeof compose>) {
-  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door)
+  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door, config.trusted_proxies)
   let plain: Listener | null = null
   try {
-    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app) : null
+    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app, config.trusted_proxies) : null
   } catch (error) {
     void tls.stop(0)
     throw error

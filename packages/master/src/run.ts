@@ -52,6 +52,7 @@ function greeting(master: RunningMaster): string {
     `NxMesh master ${VERSION} (process ${process.pid})`,
     `  URL             ${master.url}`,
     ...(master.plain_url ? [`  plain URL       ${master.plain_url}`] : []),
+    `  server key pin  ${master.server_key_pin}`,
     `  CA fingerprint  ${master.ca_fingerprint}`,
     ...(master.setup_token
       ? [

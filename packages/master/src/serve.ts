@@ -1,5 +1,6 @@
 import { CHANNEL_PATH, LIMITS } from '@nxmesh/contract'
 import type { Server, WebSocketHandler } from 'bun'
+import { clientAddress, type Network } from './addresses.ts'
 import type { ServerIdentity } from './certificates/authority.ts'
 import type { Address } from './config.ts'
 import type { Connection } from './http/connection.ts'
@@ -9,8 +10,11 @@ import { MASTER_LIMITS } from './limits.ts'
 
 /** The agents' door: what the listener needs of the channel. */
 export interface ChannelDoor<Data> {
-  /** Answers an upgrade request on CHANNEL_PATH: with a refusal, or with nothing when `server.upgrade` took the socket over. */
-  upgrade(request: Request, server: Server<Data>): Promise<Response | undefined>
+  /**
+   * Answers an upgrade request on CHANNEL_PATH: with a refusal, or with nothing when `server.upgrade` took the socket over.
+   * `ip_address`: who sent it, null once the peer is gone.
+   */
+  upgrade(request: Request, server: Server<Data>, ip_address: string | null): Promise<Response | undefined>
   readonly websocket: WebSocketHandler<Data>
 }
 
@@ -52,6 +56,9 @@ function opened<Data>(address: Address, open: () => Server<Data>): Server<Data> 
 /** TLS 1.3 or nothing; Bun takes OpenSSL's number (the name of a version throws), which its types do not know. */
 const TLS_1_3 = { minVersion: 0x0304 } as object
 
+/** Whose word on the client's address counts; nobody's, unless the operator names them. */
+type TrustedProxies = readonly Network[]
+
 /**
  * HTTPS for people and programs, and the channel for agents. A server keeps the certificate with which it was made, so a new
  * certificate is a second server on the same port; the one before it takes no new connection and lives until its last socket
@@ -62,6 +69,7 @@ export function listenTls<Data>(
   identity: ShownIdentity,
   app: HttpApp,
   channel: ChannelDoor<Data>,
+  trusted: TrustedProxies = [],
 ): TlsListener {
   const open = (at: Address, shown: ShownIdentity) =>
     Bun.serve<Data>({
@@ -71,8 +79,8 @@ export function listenTls<Data>(
       websocket: channel.websocket,
       fetch: async (request, server) => {
         if (pathOnly(pathWithQuery(request.url)) === CHANNEL_PATH)
-          return await channel.upgrade(request, server)
-        return await app.fetch(request, new ServedConnection(request, server, true))
+          return await channel.upgrade(request, server, addressOf(request, server, trusted))
+        return await app.fetch(request, new ServedConnection(request, server, true, trusted))
       },
     })
   let newest = opened(address, () => {
@@ -110,14 +118,19 @@ function probe({ host, port }: Address): void {
 }
 
 /** HTTP without TLS, on loopback: for a proxy or a person on the same machine. Agents are not served here. */
-export function listenPlain(address: Address, app: HttpApp): Listener {
+export function listenPlain(address: Address, app: HttpApp, trusted: TrustedProxies = []): Listener {
   const open = () =>
     Bun.serve({
       ...shared(address),
-      fetch: (request, server) => app.fetch(request, new ServedConnection(request, server, false)),
+      fetch: (request, server) => app.fetch(request, new ServedConnection(request, server, false, trusted)),
     })
   const server = opened(address, open)
   return { port: server.port ?? 0, stop: grace_ms => stopAll([server], grace_ms) }
+}
+
+function addressOf<Data>(request: Request, server: Server<Data>, trusted: TrustedProxies): string | null {
+  const peer = server.requestIP(request)?.address ?? null
+  return clientAddress(peer, trusted, () => request.headers.get('x-forwarded-for'))
 }
 
 /** A class, because one is made for every request and an object with a getter of its own costs more than a small answer. */
@@ -125,15 +138,17 @@ class ServedConnection<Data> implements Connection {
   readonly tls: boolean
   readonly #request: Request
   readonly #server: Server<Data>
+  readonly #trusted: TrustedProxies
 
-  constructor(request: Request, server: Server<Data>, tls: boolean) {
+  constructor(request: Request, server: Server<Data>, tls: boolean, trusted: TrustedProxies) {
     this.tls = tls
     this.#request = request
     this.#server = server
+    this.#trusted = trusted
   }
 
   get ip_address(): string | null {
-    return this.#server.requestIP(this.#request)?.address ?? null
+    return addressOf(this.#request, this.#server, this.#trusted)
   }
 
   hold(): void {

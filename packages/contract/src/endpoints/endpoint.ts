@@ -45,7 +45,7 @@ export interface Endpoint {
   readonly body?: z.ZodType
   /** Absent: no content (204). */
   readonly response?: z.ZodType
-  readonly status: 200 | 201 | 204
+  readonly status: 200 | 201 | 202 | 204
   /** What it may answer beside the errors that every endpoint shares (see COMMON_ERRORS). */
   readonly errors: readonly ErrorCode[]
   /** Where it is not what `rateClassOf` makes of the rest. */

@@ -6,12 +6,22 @@ import { makeRefusals } from '../channel/refusals.ts'
 import type { Database } from '../database/database.ts'
 import type { Tenancy, WorkspaceUsage } from '../tenancy/tenancy.ts'
 import type { AgentKeyRing } from './agent-keys-service.ts'
-import type { AgentDirectory, AgentPositions, Agents, BootstrapTokens, Registration } from './agents.ts'
+import type {
+  AgentDirectory,
+  AgentKeyDoors,
+  AgentPositions,
+  Agents,
+  BootstrapTokens,
+  Registration,
+} from './agents.ts'
 import { type AgentRoutes, agentRoutes } from './agents-routes.ts'
 import type { JoinTarget } from './agents-rules.ts'
 import { makeAgents } from './agents-service.ts'
 import { countAgents } from './agents-store.ts'
 import { makeDirectory } from './directory.ts'
+import { makeKeyDoors } from './key-doors.ts'
+import { makeKeyRotation } from './key-rotation.ts'
+import { type KeySweep, makeKeySweep } from './key-sweep.ts'
 import { makePresence } from './presence.ts'
 import { makeRegistration } from './registration-service.ts'
 import { makeBootstrapTokens } from './tokens-service.ts'
@@ -20,14 +30,16 @@ export interface AgentsAreaDeps {
   readonly db: Database
   readonly audit: AuditLog
   readonly access: Access
-  readonly tenancy: Pick<Tenancy, 'lockWorkspace'>
+  readonly tenancy: Pick<Tenancy, 'lockWorkspace' | 'workspaceOf'>
   /** Made before the channel, which needs them: `makeAgentKeys`. */
   readonly keys: AgentKeyRing
   readonly channel: Channel
-  readonly log: Pick<Logger, 'warn' | 'error'>
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly now: () => Date
   readonly newId: () => string
   readonly joinTarget: () => JoinTarget
+  /** Session keys older than this are replaced. */
+  readonly key_max_age_ms: number
   readonly last_seen_every_ms?: number
 }
 
@@ -41,8 +53,12 @@ export interface AgentsArea {
     readonly agents: Agents
     readonly tokens: BootstrapTokens
     readonly registration: Registration
+    readonly keys: AgentKeyDoors
+    readonly key_sweep: KeySweep
     readonly routes: AgentRoutes
   }
+  /** From here on aged session keys are replaced. */
+  start(): void
   /** Writes what is not written yet. */
   stop(): Promise<void>
 }
@@ -52,9 +68,11 @@ export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
   const isOnline = (agent_id: string) => channel.isOnline(agent_id)
   const directory = makeDirectory({ db, isOnline })
   const presence = makePresence({ ...deps, directory, isOnline })
+  const rotation = makeKeyRotation(deps)
+  const key_sweep = makeKeySweep({ ...deps, rotation, max_age_ms: deps.key_max_age_ms })
   return {
     directory,
-    listener: presence.listener,
+    listener: inTurn(presence.listener, rotation.listener),
     async usage(tx, workspace_id) {
       const count = await countAgents(tx, [workspace_id])
       return count === 0 ? [] : [{ field: 'agents', message: `${count} agents belong to it` }]
@@ -75,8 +93,29 @@ export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
       })
       const tokens = makeBootstrapTokens(deps)
       const registration = makeRegistration({ ...deps, directory, refusals: makeRefusals(deps) })
-      return { agents, tokens, registration, routes: agentRoutes({ agents, tokens, registration }) }
+      const doors = { agents, tokens, registration, keys: makeKeyDoors({ ...deps, rotation }) }
+      return { ...doors, key_sweep, routes: agentRoutes(doors) }
     },
-    stop: presence.stop,
+    start: key_sweep.start,
+    async stop() {
+      await key_sweep.stop()
+      await presence.stop()
+    },
   }
 }
+
+/** One listener after the other. */
+const inTurn = (first: ChannelListener, second: ChannelListener): ChannelListener => ({
+  async connected(...what) {
+    await first.connected(...what)
+    await second.connected(...what)
+  },
+  async message(...what) {
+    await first.message(...what)
+    await second.message(...what)
+  },
+  async disconnected(agent_id) {
+    await first.disconnected(agent_id)
+    await second.disconnected(agent_id)
+  },
+})

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { MASTER_LIMITS } from '../limits.ts'
-import { CertificateError, fingerprint, type ServerIdentity } from './authority.ts'
+import { CertificateError, fingerprint, keyPin, type ServerIdentity } from './authority.ts'
 
 export interface CertificateFiles {
   readonly certificate_file: string
@@ -48,6 +48,7 @@ export function givenIdentity(files: CertificateFiles, texts: GivenTexts, now: D
     ...texts,
     ca_pem: `${blocks.at(-1)}\n`,
     ca_fingerprint: fingerprint(last),
+    server_key_pin: keyPin(leaf),
     not_after: leaf.validToDate,
     made_by: 'operator',
   }

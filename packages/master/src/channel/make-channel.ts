@@ -8,7 +8,7 @@ import { pathWithQuery } from '../http/request-path.ts'
 import { securityHeaders } from '../http/security-headers.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import { type Admission, makeAdmission } from './admission.ts'
-import type { AgentKeys } from './agent-keys.ts'
+import type { AgentKeys, AgentOrigins } from './agent-keys.ts'
 import { AgentSocket, type ConnectionData } from './agent-socket.ts'
 import { authenticate } from './authenticate.ts'
 import type { Channel, ChannelListener } from './channel.ts'
@@ -21,6 +21,7 @@ import { makeRegistry } from './registry.ts'
 
 export interface ChannelDeps {
   readonly keys: AgentKeys
+  readonly origins: AgentOrigins
   readonly audit: AuditLog
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly now: () => Date
@@ -35,7 +36,11 @@ export interface ChannelServer {
   /** Before the listener of the socket opens. Called one after the other, in the order in which they were added. */
   listen(listener: ChannelListener): void
   /** Answers a request for CHANNEL_PATH; undefined when it became a WebSocket. */
-  upgrade(request: Request, server: Server<ConnectionData>): Promise<Response | undefined>
+  upgrade(
+    request: Request,
+    server: Server<ConnectionData>,
+    ip_address: string | null,
+  ): Promise<Response | undefined>
   /** For `Bun.serve`; the whole server has one. */
   readonly websocket: WebSocketHandler<ConnectionData>
   /** Sends everybody away and waits until the listeners know. */
@@ -73,11 +78,10 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
     return refusalAnswer(reason, deps.now())
   }
 
-  const admit = async (request: Request, server: Server<ConnectionData>) => {
-    const ip_address = server.requestIP(request)?.address ?? null
+  const admit = async (request: Request, server: Server<ConnectionData>, ip_address: string | null) => {
     const claim = readClaim(request.headers, pathWithQuery(request.url))
     if (!claim) return refuse('malformed', null, null, ip_address)
-    const verdict = await authenticate(claim, { keys: deps.keys, nonces, now: deps.now })
+    const verdict = await authenticate(claim, ip_address, { ...deps, nonces })
     if (!verdict.ok) return refuse(verdict.reason, claim, verdict.workspace_id, ip_address)
     const data: ConnectionData = {
       agent_id: claim.agent_id,
@@ -96,11 +100,11 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
   return {
     channel: registry,
     listen: registry.listen,
-    async upgrade(request, server) {
+    async upgrade(request, server, ip_address) {
       if (stopped || in_flight >= CHANNEL_LIMITS.upgrades_in_flight) return busy('Too many agents at once')
       in_flight += 1
       try {
-        return await admit(request, server)
+        return await admit(request, server, ip_address)
       } catch (error) {
         deps.log.error({ err: error }, 'An agent could not be authenticated')
         return busy('The master cannot check this agent now')

@@ -15,6 +15,7 @@ import { makeTenancyDoors } from '../tenancy/make-tenancy.ts'
 import { makePlaces } from '../tenancy/places.ts'
 import type { WorkspaceUsage } from '../tenancy/tenancy.ts'
 import { makeTenancy } from '../tenancy/tenancy-service.ts'
+import type { WorkspacesDeps } from '../tenancy/workspaces-service.ts'
 import type { Connection } from './connection.ts'
 import { type HttpDeps, makeHttpApp } from './make-http-app.ts'
 import type { Routes } from './routing.ts'
@@ -45,6 +46,7 @@ export interface TestOptions {
   readonly database?: Database
   readonly routes?: Partial<Routes>
   readonly usages?: readonly WorkspaceUsage[]
+  readonly originsChanged?: WorkspacesDeps['originsChanged']
   readonly rates?: HttpDeps['rates']
   readonly body_ms?: HttpDeps['body_ms']
 }
@@ -80,6 +82,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     access: makeAccess(places),
     own: area.bindings.own,
     usages: options.usages ?? [],
+    originsChanged: options.originsChanged ?? (() => {}),
   })
   const http = makeHttpApp({
     ...common,

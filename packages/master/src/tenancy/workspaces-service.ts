@@ -4,8 +4,10 @@ import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Queryable } from '../database/database.ts'
 import { sliceOf } from '../http/page.ts'
 import { MASTER_LIMITS } from '../limits.ts'
-import type { Workspaces, WorkspaceUsage } from './tenancy.ts'
+import type { WorkspaceChange, Workspaces, WorkspaceUsage } from './tenancy.ts'
 import {
+  cidrsJson,
+  cidrsOf,
   noOrganization,
   noWorkspace,
   refuseFull,
@@ -20,7 +22,7 @@ import {
   listWorkspaces,
   lockWorkspaceRow,
   organizationById,
-  renameWorkspace,
+  updateWorkspace,
   type WorkspaceRow,
   workspaceById,
   workspaceBySlug,
@@ -33,6 +35,8 @@ export interface WorkspacesDeps {
   readonly now: () => Date
   readonly newId: () => string
   readonly usages: readonly WorkspaceUsage[]
+  /** After the commit of another `agent_allowed_cidrs`, and after a deletion. */
+  readonly originsChanged: (workspace_id: string, cidrs: readonly string[] | null) => void
 }
 
 const organizationScope = (organization_id: string): Scope => ({ type: 'organization', organization_id })
@@ -83,6 +87,7 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
           organization_id,
           name,
           slug,
+          agent_allowed_cidrs_json: cidrsJson(input.agent_allowed_cidrs ?? null),
           created_at: now().toISOString(),
         })
         await insertWorkspace(tx, row)
@@ -94,22 +99,27 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
 
     async update(caller, id, patch) {
       await access.require(caller, 'workspace:write', scopeOf(id))
-      return await database.write(async tx => {
+      const { after, moved } = await database.write(async tx => {
         const row = await workspaceById(tx, id)
         if (!row) throw noWorkspace()
-        const before = workspaceOf(row)
-        const after = { ...before, name: patch.name ?? before.name, slug: patch.slug ?? before.slug }
-        if (after.name === before.name && after.slug === before.slug) return before
+        const changed = changedRow(row, patch)
+        const [before, after] = [workspaceOf(row), workspaceOf(changed)]
+        const moved = changed.agent_allowed_cidrs_json !== row.agent_allowed_cidrs_json
+        if (after.name === before.name && after.slug === before.slug && !moved)
+          return { after: before, moved }
         refuseTakenSlug(
           'workspace',
           after.slug,
           await workspaceBySlug(tx, row.organization_id, after.slug),
           id,
         )
-        await renameWorkspace(tx, id, { name: after.name, slug: after.slug })
+        const { name, slug, agent_allowed_cidrs_json } = changed
+        await updateWorkspace(tx, id, { name, slug, agent_allowed_cidrs_json })
         await audit.append(tx, caller, { ...eventOf('update', row), before, after })
-        return after
+        return { after, moved }
       })
+      if (moved) deps.originsChanged(id, after.agent_allowed_cidrs)
+      return after
     },
 
     async remove(caller, id) {
@@ -122,6 +132,7 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
         await deleteWorkspace(tx, id)
         await audit.append(tx, caller, { ...eventOf('delete', row), before: workspaceOf(row) })
       })
+      deps.originsChanged(id, [])
     },
   }
 }
@@ -130,7 +141,21 @@ async function requireOrganization(db: Queryable, id: string): Promise<void> {
   if (!(await organizationById(db, id))) throw noOrganization()
 }
 
+function changedRow(row: WorkspaceRow, patch: WorkspaceChange): WorkspaceRow {
+  const cidrs = patch.agent_allowed_cidrs === undefined ? cidrsOf(row) : patch.agent_allowed_cidrs
+  const agent_allowed_cidrs_json = cidrsJson(cidrs)
+  return { ...row, name: patch.name ?? row.name, slug: patch.slug ?? row.slug, agent_allowed_cidrs_json }
+}
+
+type Named = Pick<WorkspaceRow, 'id' | 'organization_id' | 'name' | 'slug' | 'created_at'> &
+  Partial<Pick<WorkspaceRow, 'agent_allowed_cidrs_json'>>
+
 /** Epoch 1: zero is what an agent has that never had a plan. */
-export const newWorkspace = (
-  named: Pick<WorkspaceRow, 'id' | 'organization_id' | 'name' | 'slug' | 'created_at'>,
-): WorkspaceRow => ({ ...named, deploy_mode: 'automatic', epoch: 1, generation: 0, release_number: 0 })
+export const newWorkspace = (named: Named): WorkspaceRow => ({
+  agent_allowed_cidrs_json: null,
+  ...named,
+  deploy_mode: 'automatic',
+  epoch: 1,
+  generation: 0,
+  release_number: 0,
+})
