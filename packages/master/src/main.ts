@@ -129,16 +129,16 @@ async function start(
 }
 
 function listen(config: MasterConfig, identity: ServerIdentity, parts: ReturnType<typeof compose>) {
-  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door)
+  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door, parts.events_door)
   let plain: Listener | null = null
   try {
-    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app) : null
+    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app, parts.events_door) : null
   } catch (error) {
     void tls.stop(0)
     throw error
   }
   const stop = async () => {
-    await parts.closeChannel()
+    await parts.closeSockets()
     await Promise.all([tls.stop(MASTER_LIMITS.stop_grace_ms), plain?.stop(MASTER_LIMITS.stop_grace_ms)])
   }
   return { tls, plain, stop }

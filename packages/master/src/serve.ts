@@ -1,11 +1,13 @@
-import { CHANNEL_PATH, LIMITS } from '@nxmesh/contract'
+import { CHANNEL_PATH, EVENTS_PATH, LIMITS } from '@nxmesh/contract'
 import type { Server, WebSocketHandler } from 'bun'
 import type { ServerIdentity } from './certificates/authority.ts'
 import type { Address } from './config.ts'
+import type { EventsDoor } from './events/events.ts'
 import type { Connection } from './http/connection.ts'
 import type { HttpApp } from './http/make-http-app.ts'
 import { pathOnly, pathWithQuery } from './http/request-path.ts'
 import { MASTER_LIMITS } from './limits.ts'
+import { bothSockets } from './sockets.ts'
 
 /** The agents' door: what the listener needs of the channel. */
 export interface ChannelDoor<Data> {
@@ -42,36 +44,52 @@ function opened<Data>(address: Address, open: () => Server<Data>): Listener {
 /** TLS 1.3 or nothing; Bun takes OpenSSL's number (the name of a version throws), which its types do not know. */
 const TLS_1_3 = { minVersion: 0x0304 } as object
 
-/** HTTPS for people and programs, and the channel for agents. */
-export function listenTls<Data>(
+/** HTTPS and events for people and programs, and the channel for agents. */
+export function listenTls<Data, EventsData>(
   address: Address,
   identity: Pick<ServerIdentity, 'chain_pem' | 'key_pem'>,
   app: HttpApp,
   channel: ChannelDoor<Data>,
+  events?: EventsDoor<EventsData>,
 ): Listener {
   const open = () =>
-    Bun.serve<Data>({
+    Bun.serve<Data | EventsData>({
       ...shared(address),
       tls: { cert: identity.chain_pem, key: identity.key_pem, ...TLS_1_3 },
-      websocket: channel.websocket,
+      websocket: events ? bothSockets(channel.websocket, events) : channel.websocket,
       fetch: async (request, server) => {
-        if (pathOnly(pathWithQuery(request.url)) === CHANNEL_PATH)
-          return await channel.upgrade(request, server)
-        return await app.fetch(request, new ServedConnection(request, server, true))
+        const path = pathOnly(pathWithQuery(request.url))
+        if (path === CHANNEL_PATH) return await channel.upgrade(request, server)
+        const connection = new ServedConnection(request, server, true)
+        if (events && path === EVENTS_PATH) return await events.upgrade(request, server, connection)
+        return await app.fetch(request, connection)
       },
     })
   return opened(address, open)
 }
 
 /** HTTP without TLS, on loopback: for a proxy or a person on the same machine. Agents are not served here. */
-export function listenPlain(address: Address, app: HttpApp): Listener {
+export function listenPlain<EventsData>(
+  address: Address,
+  app: HttpApp,
+  events?: EventsDoor<EventsData>,
+): Listener {
   const open = () =>
-    Bun.serve({
+    Bun.serve<EventsData>({
       ...shared(address),
-      fetch: (request, server) => app.fetch(request, new ServedConnection(request, server, false)),
+      websocket: events?.websocket ?? NO_SOCKETS,
+      fetch: async (request, server) => {
+        const connection = new ServedConnection(request, server, false)
+        if (events && pathOnly(pathWithQuery(request.url)) === EVENTS_PATH)
+          return await events.upgrade(request, server, connection)
+        return await app.fetch(request, connection)
+      },
     })
   return opened(address, open)
 }
+
+/** For a listener that upgrades nothing. */
+const NO_SOCKETS = { message: () => undefined }
 
 /** A class, because one is made for every request and an object with a getter of its own costs more than a small answer. */
 class ServedConnection<Data> implements Connection {

@@ -1,3 +1,4 @@
+import type { Agent } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import type { Access } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
@@ -9,9 +10,9 @@ import type { AgentKeyRing } from './agent-keys-service.ts'
 import type { AgentDirectory, AgentPositions, Agents, BootstrapTokens, Registration } from './agents.ts'
 import { type AgentRoutes, agentRoutes } from './agents-routes.ts'
 import type { JoinTarget } from './agents-rules.ts'
-import { makeAgents } from './agents-service.ts'
-import { countAgents } from './agents-store.ts'
-import { makeDirectory } from './directory.ts'
+import { agentsOfRows, makeAgents } from './agents-service.ts'
+import { agentsByIds, countAgents } from './agents-store.ts'
+import { type AgentChanged, makeDirectory } from './directory.ts'
 import { makePresence } from './presence.ts'
 import { makeRegistration } from './registration-service.ts'
 import { makeBootstrapTokens } from './tokens-service.ts'
@@ -28,6 +29,8 @@ export interface AgentsAreaDeps {
   readonly now: () => Date
   readonly newId: () => string
   readonly joinTarget: () => JoinTarget
+  /** Told of each agent that was made, changed or deleted, came or went. */
+  readonly changed?: AgentChanged
   readonly last_seen_every_ms?: number
 }
 
@@ -41,6 +44,8 @@ export interface AgentsArea {
     readonly agents: Agents
     readonly tokens: BootstrapTokens
     readonly registration: Registration
+    /** As the list shows them; ids of nothing are left out. Asks nobody: whoever shows them does. */
+    readonly read: (ids: readonly string[]) => Promise<Agent[]>
     readonly routes: AgentRoutes
   }
   /** Writes what is not written yet. */
@@ -50,7 +55,7 @@ export interface AgentsArea {
 export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
   const { db, channel } = deps
   const isOnline = (agent_id: string) => channel.isOnline(agent_id)
-  const directory = makeDirectory({ db, isOnline })
+  const directory = makeDirectory({ ...deps, isOnline })
   const presence = makePresence({ ...deps, directory, isOnline })
   return {
     directory,
@@ -75,7 +80,9 @@ export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
       })
       const tokens = makeBootstrapTokens(deps)
       const registration = makeRegistration({ ...deps, directory, refusals: makeRefusals(deps) })
-      return { agents, tokens, registration, routes: agentRoutes({ agents, tokens, registration }) }
+      const read = async (ids: readonly string[]) =>
+        await agentsOfRows({ deployments, presenceOf: presence.presenceOf }, await agentsByIds(db.read, ids))
+      return { agents, tokens, registration, read, routes: agentRoutes({ agents, tokens, registration }) }
     },
     stop: presence.stop,
   }
