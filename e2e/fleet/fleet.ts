@@ -50,12 +50,20 @@ const silent = () => undefined
 const LOG = process.env.NXMESH_TEST_LOG ? process.stderr : { write: silent }
 const PASSWORD = 'a long password for tests'
 
-export async function startFleet(): Promise<Fleet> {
+export interface FleetOptions {
+  /** Settings of the master beside those of the harness. */
+  readonly flags?: Readonly<Record<string, string>>
+  readonly now?: () => Date
+}
+
+export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const data_dir = mkdtempSync(join(tmpdir(), 'nxmesh-fleet-'))
   const run = async (port: number) => {
-    const config = await loadConfig({ flags: { 'data-dir': data_dir, listen: `127.0.0.1:${port}` } })
+    const flags = { 'data-dir': data_dir, listen: `127.0.0.1:${port}`, ...options.flags }
+    const config = await loadConfig({ flags })
     return await startMaster(config, {
       log: makeLog('warn', LOG),
+      ...(options.now ? { now: options.now } : {}),
       rates: { principal: NO_RATE, address: NO_RATE },
     })
   }
