@@ -63,6 +63,7 @@ export interface FleetOptions {
   /** More settings of the master. */
   readonly flags?: Readonly<Record<string, string>>
   readonly overrides?: Partial<MasterOverrides>
+  readonly now?: () => Date
 }
 
 export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
@@ -72,6 +73,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     const config = await loadConfig({ flags })
     return await startMaster(config, {
       log: makeLog('warn', LOG),
+      ...(options.now ? { now: options.now } : {}),
       rates: { principal: NO_RATE, address: NO_RATE },
       ...options.overrides,
     })

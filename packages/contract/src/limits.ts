@@ -132,6 +132,31 @@ export const LIMITS = {
   reconnect_max_ms: 30_000,
   retry_later_max_ms: 60_000,
 
+  // Events socket
+  events_login_ms: 10_000,
+  /** Of a message of a client, and of one of the master (a larger audit entry is shortened). */
+  events_frame_bytes: 16_384,
+  events_event_bytes: 65_536,
+  events_token_chars: 2_048,
+  events_id_chars: 64,
+  events_subscriptions: 50,
+  events_messages_burst: 100,
+  events_messages_per_s: 10,
+  events_sockets: 5_000,
+  events_sockets_per_principal: 50,
+  /** What waits for one reader; more, or nothing read for the time, and it is cut. */
+  events_queue_bytes: 1_048_576,
+  events_queue_messages: 2_000,
+  events_stuck_ms: 30_000,
+  /** Changes of one thing, and of one topic, are told together at most this often. */
+  events_gather_ms: 200,
+  /** Of one place in that time; what is more is told as a resync. */
+  events_batch: 100,
+  /** Who reads, and what they may see, is never older than this. */
+  events_check_ms: 5_000,
+  events_ping_ms: 25_000,
+  events_silence_ms: 75_000,
+
   // Deployment
   /** Of a delivery of few objects; each object that must be sent adds to it, up to the most. */
   prepare_deadline_ms: 10_000,

@@ -19,6 +19,10 @@ import { versionReader } from './config/versions.ts'
 import type { Database } from './database/database.ts'
 import { deploymentsRoutes } from './deployments/deployments-routes.ts'
 import { type DeploymentsService, makeDeployments } from './deployments/deployments-service.ts'
+import type { EventSocket } from './events/event-socket.ts'
+import type { EventsDoor } from './events/events.ts'
+import { makeEvents } from './events/make-events.ts'
+import { makePublisher } from './events/publish.ts'
 import { type HttpApp, type HttpDeps, makeHttpApp } from './http/make-http-app.ts'
 import type { Outgoing } from './outgoing/outgoing.ts'
 import type { Secrets } from './secrets/secrets.ts'
@@ -68,8 +72,9 @@ export interface Composed {
   readonly channel_door: ChannelDoor<ConnectionData>
   /** Before anyone is served: carries on with what a master that died left half done. */
   recover(): Promise<void>
-  /** Sends the agents away; they come back by themselves. */
-  closeChannel(): Promise<void>
+  readonly events_door: EventsDoor<EventSocket>
+  /** Sends the agents away, and those who read events; they come back by themselves. */
+  closeSockets(): Promise<void>
   /** After the listeners are closed: nothing writes any more when it resolves. */
   stop(): Promise<void>
 }
@@ -85,7 +90,9 @@ export function compose(base: Compose): Composed {
   const common = { db, database: db, now, newId, access }
 
   // What everyone stands on.
-  const audit = { ...makeAuditLog(common), ...makeAuditReader(common) }
+  const publisher = makePublisher()
+  const { changes } = publisher
+  const audit = { ...makeAuditLog({ ...common, appended: changes.audit }), ...makeAuditReader(common) }
   const tenancy = makeTenancy({ ...common, audit })
   const accounts = makeAccessArea({
     ...common,
@@ -108,6 +115,7 @@ export function compose(base: Compose): Composed {
     tenancy,
     keys,
     channel,
+    changed: changes.agent,
     log: logOf('agents'),
     key_max_age_ms: base.agent_keys.max_age_days * DAY_MS,
     joinTarget: () => ({
@@ -126,6 +134,10 @@ export function compose(base: Compose): Composed {
     versions: versionReader,
     agents: agents.directory,
     random: Math.random,
+    changed: {
+      deployment: changes.deployment,
+      position: agent_id => changes.agent({ agent_id, workspace_id: null }),
+    },
     onError: (what, err) => deployments_log.error({ err, what }, 'A delivery met an error'),
   })
   const { lockWorkspace } = tenancy
@@ -147,6 +159,20 @@ export function compose(base: Compose): Composed {
   // In this order: deployments find an agent's new facts in the directory.
   channel_server.listen(agents.listener)
   channel_server.listen(deployments.listener)
+
+  const events = makeEvents({
+    ...common,
+    publisher,
+    read: {
+      deployments: deployments.read,
+      agents: fleet_doors.read,
+      workspaceOf: agents.directory.workspaceOf,
+      organizationOf: async id => (await places.placeOf(id))?.organization_id ?? null,
+    },
+    authenticator: accounts.authenticator,
+    standings: accounts.standings,
+    log: logOf('events'),
+  })
 
   const app = makeHttpApp({
     ...common,
@@ -184,12 +210,17 @@ export function compose(base: Compose): Composed {
     },
     app,
     channel_door: channel_server,
+    events_door: events,
     async recover() {
       await deployments.start()
       agents.start()
     },
-    closeChannel: () => channel_server.stop(),
+    closeSockets() {
+      events.stop()
+      return channel_server.stop()
+    },
     async stop() {
+      events.stop()
       await channel_server.stop()
       await deployments.stop()
       await agents.stop()

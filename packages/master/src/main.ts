@@ -156,16 +156,17 @@ async function start(
 }
 
 function listen(config: MasterConfig, identity: ServerIdentity, parts: ReturnType<typeof compose>) {
-  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door, config.trusted_proxies)
+  const doors = { events: parts.events_door, trusted: config.trusted_proxies }
+  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door, doors)
   let plain: Listener | null = null
   try {
-    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app, config.trusted_proxies) : null
+    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app, doors) : null
   } catch (error) {
     void tls.stop(0)
     throw error
   }
   const stop = async () => {
-    await parts.closeChannel()
+    await parts.closeSockets()
     await Promise.all([tls.stop(MASTER_LIMITS.stop_grace_ms), plain?.stop(MASTER_LIMITS.stop_grace_ms)])
   }
   return { tls, plain, stop }

@@ -81,7 +81,7 @@ function listenTrusting(cidrs: readonly string[]) {
         )
       },
     },
-    networksOf(cidrs),
+    { trusted: networksOf(cidrs) },
   )
   const login = async (email: string, forwarded_for: string) => {
     const answer = await fetch(`http://127.0.0.1:${forwarding.port}${api('/auth/login')}`, {

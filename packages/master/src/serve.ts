@@ -1,12 +1,14 @@
-import { CHANNEL_PATH, LIMITS } from '@nxmesh/contract'
+import { CHANNEL_PATH, EVENTS_PATH, LIMITS } from '@nxmesh/contract'
 import type { Server, WebSocketHandler } from 'bun'
 import { clientAddress, type Network } from './addresses.ts'
 import type { ServerIdentity } from './certificates/authority.ts'
 import type { Address } from './config.ts'
+import type { EventsDoor } from './events/events.ts'
 import type { Connection } from './http/connection.ts'
 import type { HttpApp } from './http/make-http-app.ts'
 import { pathOnly, pathWithQuery } from './http/request-path.ts'
 import { MASTER_LIMITS } from './limits.ts'
+import { bothSockets } from './sockets.ts'
 
 /** The agents' door: what the listener needs of the channel. */
 export interface ChannelDoor<Data> {
@@ -56,31 +58,39 @@ function opened<Data>(address: Address, open: () => Server<Data>): Server<Data> 
 /** TLS 1.3 or nothing; Bun takes OpenSSL's number (the name of a version throws), which its types do not know. */
 const TLS_1_3 = { minVersion: 0x0304 } as object
 
-/** Whose word on the client's address counts; nobody's, unless the operator names them. */
+/** What a listener serves beside the application. */
+export interface Doors<EventsData> {
+  readonly events?: EventsDoor<EventsData>
+  /** Whose word on the client's address counts; nobody's, unless the operator names them. */
+  readonly trusted?: TrustedProxies
+}
 type TrustedProxies = readonly Network[]
 
 /**
- * HTTPS for people and programs, and the channel for agents. A server keeps the certificate with which it was made, so a new
- * certificate is a second server on the same port; the one before it takes no new connection and lives until its last socket
- * is closed.
+ * HTTPS and events for people and programs, and the channel for agents. A server keeps the certificate with which it was
+ * made, so a new certificate is a second server on the same port; the one before it takes no new connection and lives until its
+ * last socket is closed.
  */
-export function listenTls<Data>(
+export function listenTls<Data, EventsData>(
   address: Address,
   identity: ShownIdentity,
   app: HttpApp,
   channel: ChannelDoor<Data>,
-  trusted: TrustedProxies = [],
+  { events, trusted = [] }: Doors<EventsData> = {},
 ): TlsListener {
   const open = (at: Address, shown: ShownIdentity) =>
-    Bun.serve<Data>({
+    Bun.serve<Data | EventsData>({
       ...shared(at),
       reusePort: true,
       tls: { cert: shown.chain_pem, key: shown.key_pem, ...TLS_1_3 },
-      websocket: channel.websocket,
+      websocket: events ? bothSockets(channel.websocket, events) : channel.websocket,
       fetch: async (request, server) => {
-        if (pathOnly(pathWithQuery(request.url)) === CHANNEL_PATH)
+        const path = pathOnly(pathWithQuery(request.url))
+        if (path === CHANNEL_PATH)
           return await channel.upgrade(request, server, addressOf(request, server, trusted))
-        return await app.fetch(request, new ServedConnection(request, server, true, trusted))
+        const connection = new ServedConnection(request, server, true, trusted)
+        if (events && path === EVENTS_PATH) return await events.upgrade(request, server, connection)
+        return await app.fetch(request, connection)
       },
     })
   let newest = opened(address, () => {
@@ -88,9 +98,9 @@ export function listenTls<Data>(
     return open(address, identity)
   })
   const bound = { host: address.host, port: newest.port ?? 0 }
-  const replaced = new Set<Server<Data>>()
+  const replaced = new Set<Server<Data | EventsData>>()
 
-  const retire = (server: Server<Data>) => {
+  const retire = (server: Server<Data | EventsData>) => {
     replaced.add(server)
     void server.stop(false).then(() => replaced.delete(server))
     const [oldest] = replaced
@@ -118,11 +128,21 @@ function probe({ host, port }: Address): void {
 }
 
 /** HTTP without TLS, on loopback: for a proxy or a person on the same machine. Agents are not served here. */
-export function listenPlain(address: Address, app: HttpApp, trusted: TrustedProxies = []): Listener {
+export function listenPlain<EventsData>(
+  address: Address,
+  app: HttpApp,
+  { events, trusted = [] }: Doors<EventsData> = {},
+): Listener {
   const open = () =>
-    Bun.serve({
+    Bun.serve<EventsData>({
       ...shared(address),
-      fetch: (request, server) => app.fetch(request, new ServedConnection(request, server, false, trusted)),
+      websocket: events?.websocket ?? NO_SOCKETS,
+      fetch: async (request, server) => {
+        const connection = new ServedConnection(request, server, false, trusted)
+        if (events && pathOnly(pathWithQuery(request.url)) === EVENTS_PATH)
+          return await events.upgrade(request, server, connection)
+        return await app.fetch(request, connection)
+      },
     })
   const server = opened(address, open)
   return { port: server.port ?? 0, stop: grace_ms => stopAll([server], grace_ms) }
@@ -132,6 +152,9 @@ function addressOf<Data>(request: Request, server: Server<Data>, trusted: Truste
   const peer = server.requestIP(request)?.address ?? null
   return clientAddress(peer, trusted, () => request.headers.get('x-forwarded-for'))
 }
+
+/** For a listener that upgrades nothing. */
+const NO_SOCKETS = { message: () => undefined }
 
 /** A class, because one is made for every request and an object with a getter of its own costs more than a small answer. */
 class ServedConnection<Data> implements Connection {

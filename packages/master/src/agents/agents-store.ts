@@ -41,6 +41,16 @@ export async function agentById(db: Queryable, id: string): Promise<AgentRow | u
   return await db.selectFrom('agents').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
+/** Ids of nothing are left out. */
+export async function agentsByIds(db: Queryable, ids: readonly string[]): Promise<AgentRow[]> {
+  if (ids.length === 0) return []
+  return await db
+    .selectFrom('agents')
+    .selectAll()
+    .where('id', 'in', [...ids])
+    .execute()
+}
+
 export async function agentByName(
   db: Queryable,
   workspace_id: string,

@@ -18,8 +18,20 @@ interface Loading {
   readonly since: Map<string, Entry | null>
 }
 
-export function makeDirectory(deps: { db: Database; isOnline: (agent_id: string) => boolean }): Directory {
-  const { db, isOnline } = deps
+export interface DirectoryDeps {
+  readonly db: Database
+  readonly isOnline: (agent_id: string) => boolean
+  /** Told of each agent that was made, changed or deleted. */
+  readonly changed?: AgentChanged
+}
+
+/** `workspace_id` null: not known to who tells. */
+export type AgentChanged = (agent: {
+  readonly agent_id: string
+  readonly workspace_id: string | null
+}) => void
+
+export function makeDirectory({ db, isOnline, changed }: DirectoryDeps): Directory {
   const workspaces = new Map<string, Map<string, Entry>>()
   const workspace_of = new Map<string, string>()
   const loading = new Map<string, Loading>()
@@ -51,6 +63,7 @@ export function makeDirectory(deps: { db: Database; isOnline: (agent_id: string)
   const entriesOf = (workspace_id: string) =>
     workspaces.get(workspace_id) ?? loading.get(workspace_id)?.entries ?? load(workspace_id)
   const change = (workspace_id: string, id: string, entry: Entry | null) => {
+    changed?.({ agent_id: id, workspace_id })
     loading.get(workspace_id)?.since.set(id, entry)
     const entries = workspaces.get(workspace_id)
     if (!entries) return

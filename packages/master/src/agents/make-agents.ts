@@ -1,3 +1,4 @@
+import type { Agent } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import type { Access } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
@@ -16,9 +17,9 @@ import type {
 } from './agents.ts'
 import { type AgentRoutes, agentRoutes } from './agents-routes.ts'
 import type { JoinTarget } from './agents-rules.ts'
-import { makeAgents } from './agents-service.ts'
-import { countAgents } from './agents-store.ts'
-import { makeDirectory } from './directory.ts'
+import { agentsOfRows, makeAgents } from './agents-service.ts'
+import { agentsByIds, countAgents } from './agents-store.ts'
+import { type AgentChanged, makeDirectory } from './directory.ts'
 import { makeKeyDoors } from './key-doors.ts'
 import { makeKeyRotation } from './key-rotation.ts'
 import { type KeySweep, makeKeySweep } from './key-sweep.ts'
@@ -40,6 +41,8 @@ export interface AgentsAreaDeps {
   readonly joinTarget: () => JoinTarget
   /** Session keys older than this are replaced. */
   readonly key_max_age_ms: number
+  /** Told of each agent that was made, changed or deleted, came or went. */
+  readonly changed?: AgentChanged
   readonly last_seen_every_ms?: number
 }
 
@@ -55,6 +58,8 @@ export interface AgentsArea {
     readonly registration: Registration
     readonly keys: AgentKeyDoors
     readonly key_sweep: KeySweep
+    /** As the list shows them; ids of nothing are left out. Asks nobody: whoever shows them does. */
+    readonly read: (ids: readonly string[]) => Promise<Agent[]>
     readonly routes: AgentRoutes
   }
   /** From here on aged session keys are replaced. */
@@ -66,7 +71,7 @@ export interface AgentsArea {
 export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
   const { db, channel } = deps
   const isOnline = (agent_id: string) => channel.isOnline(agent_id)
-  const directory = makeDirectory({ db, isOnline })
+  const directory = makeDirectory({ ...deps, isOnline })
   const presence = makePresence({ ...deps, directory, isOnline })
   const rotation = makeKeyRotation(deps)
   const key_sweep = makeKeySweep({ ...deps, rotation, max_age_ms: deps.key_max_age_ms })
@@ -93,8 +98,10 @@ export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
       })
       const tokens = makeBootstrapTokens(deps)
       const registration = makeRegistration({ ...deps, directory, refusals: makeRefusals(deps) })
+      const read = async (ids: readonly string[]) =>
+        await agentsOfRows({ deployments, presenceOf: presence.presenceOf }, await agentsByIds(db.read, ids))
       const doors = { agents, tokens, registration, keys: makeKeyDoors({ ...deps, rotation }) }
-      return { ...doors, key_sweep, routes: agentRoutes(doors) }
+      return { ...doors, key_sweep, read, routes: agentRoutes(doors) }
     },
     start: key_sweep.start,
     async stop() {

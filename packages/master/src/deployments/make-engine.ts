@@ -26,7 +26,11 @@ export function makeEngine(deps: EngineDeps, times: DeliveryTimes, waiters: Wait
   const engine: Engine = {
     deps,
     times,
-    recorder: makeRecorder({ db: deps.db, onError: error => deps.onError('writing deliveries', error) }),
+    recorder: makeRecorder({
+      db: deps.db,
+      onError: error => deps.onError('writing deliveries', error),
+      changed: deps.changed,
+    }),
     positions,
     bundles: makeBundleCache(),
     active: new Map(),

@@ -1,4 +1,6 @@
+import { afterCommit } from '../database/after-commit.ts'
 import type { Database, Tx } from '../database/database.ts'
+import type { DeliveryChanges } from './changes.ts'
 import { updateDeployment } from './deployment-store.ts'
 import { type PositionRow, putPositions } from './position-store.ts'
 import type { Run, RunTarget } from './run.ts'
@@ -25,6 +27,7 @@ export interface RecorderDeps {
   readonly db: Database
   /** Called when the database could not be written; it is tried again. */
   readonly onError: (error: unknown) => void
+  readonly changed?: DeliveryChanges | undefined
 }
 
 const RETRY_MS = 250
@@ -47,7 +50,7 @@ const noMarks = (): Marks => ({
   waiting: [],
 })
 
-export function makeRecorder({ db, onError }: RecorderDeps): Recorder {
+export function makeRecorder({ db, onError, changed }: RecorderDeps): Recorder {
   let next = noMarks()
   let writing = false
   let stopped = false
@@ -87,7 +90,10 @@ export function makeRecorder({ db, onError }: RecorderDeps): Recorder {
   async function flushOne(marks: Marks): Promise<void> {
     for (;;) {
       try {
-        return await db.write(tx => write(tx, marks))
+        return await db.write(async tx => {
+          await write(tx, marks)
+          if (changed) afterCommit(tx, () => tellAll(changed, marks))
+        })
       } catch (error) {
         if (stopped) return
         onError(error)
@@ -149,6 +155,12 @@ async function write(tx: Tx, marks: Marks): Promise<void> {
       [...marks.positions].map(row => ({ ...row })),
     )
   for (const work of marks.works) await work(tx)
+}
+
+/** Each thing once, however much of it was written. */
+function tellAll(changed: DeliveryChanges, { runs, targets, positions }: Marks): void {
+  for (const run of new Set([...runs, ...targets.values()])) changed.deployment(run)
+  for (const { agent_id } of positions) changed.position(agent_id)
 }
 
 function targetRow(run: Run, target: RunTarget): TargetRow {

@@ -5,6 +5,7 @@ import { ApiError, BASE_PATH, type Client, ENDPOINTS, makeClient } from '@nxmesh
 import pino from 'pino'
 import { makeAccess } from '../access/access-service.ts'
 import { makeAccessArea } from '../access/make-access.ts'
+import type { Standings } from '../access/standing.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
@@ -30,6 +31,7 @@ export interface TestApp {
   readonly clock: TestClock
   readonly setup_token: string
   readonly secrets: Secrets
+  readonly standings: Standings
   /** What was logged, as JSON lines. */
   readonly logged: string[]
   /** Requests that asked for the idle timeout to be lifted. */
@@ -100,6 +102,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     logged,
     setup_token: (await area.setup.issueToken()) ?? '',
     secrets,
+    standings: area.standings,
     held: 0,
     fetch(path, init = {}, connection = {}) {
       const url = path.startsWith('https:') ? path : ORIGIN + path
