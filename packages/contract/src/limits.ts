@@ -50,6 +50,13 @@ export const LIMITS = {
   cross_workspace_reads: 200,
   cross_workspace_readers: 200,
 
+  // Audit
+  /** How far a list with a filter counts and reaches. */
+  audit_rows_counted: 10_000,
+  audit_word_chars: 64,
+  audit_object_id_chars: 300,
+  ip_address_chars: 45,
+
   // Configuration
   server_name_chars: 4_000,
   server_names: 64,

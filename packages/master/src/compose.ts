@@ -7,7 +7,7 @@ import type { AgentDirectory } from './agents/agents.ts'
 import { makeAgentsArea } from './agents/make-agents.ts'
 import type { AuditLog } from './audit/audit.ts'
 import { auditRoutes } from './audit/audit-routes.ts'
-import { type AuditReader, makeAuditLog, makeAuditReader } from './audit/audit-service.ts'
+import { type AuditReader, makeAuditReader } from './audit/audit-service.ts'
 import type { ConnectionData } from './channel/agent-socket.ts'
 import type { Channel } from './channel/channel.ts'
 import { makeChannelServer } from './channel/make-channel.ts'
@@ -31,6 +31,7 @@ import { VERSION } from './version.ts'
 export interface Compose {
   readonly db: Database
   readonly secrets: Secrets
+  readonly audit: AuditLog
   readonly log: Logger
   readonly now: () => Date
   readonly newId: () => string
@@ -74,7 +75,7 @@ export function compose(base: Compose): Composed {
   const common = { db, database: db, now, newId, access }
 
   // What everyone stands on.
-  const audit = { ...makeAuditLog(common), ...makeAuditReader(common) }
+  const audit = { ...base.audit, ...makeAuditReader(common) }
   const tenancy = makeTenancy({ ...common, audit })
   const accounts = makeAccessArea({ ...common, audit, tenancy, log: logOf('access') })
 

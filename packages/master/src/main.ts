@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
+import { makeAuditLog } from './audit/audit-service.ts'
 import { openAuthority, readGivenIdentity, type ServerIdentity } from './certificates/authority.ts'
 import { serverNames } from './certificates/certificate-rules.ts'
 import { type Compose, compose, type MasterServices } from './compose.ts'
@@ -15,6 +16,7 @@ import { newId } from './ids.ts'
 import { MASTER_LIMITS } from './limits.ts'
 import { openSecrets } from './secrets/secrets-service.ts'
 import { type Listener, listenPlain, listenTls } from './serve.ts'
+import { makeHomes } from './tenancy/homes.ts'
 
 export { loadConfig, type MasterConfig } from './config.ts'
 
@@ -75,7 +77,16 @@ async function start(
     { had_data: folder.had_data },
   )
   endings.add(() => db.close())
-  const secrets = await openSecrets({ db, source: config.master_key, now, newId: ids })
+  const audit = makeAuditLog({ db, now, newId: ids, organizationOf: makeHomes() })
+  const secrets = await openSecrets({
+    db,
+    source: config.master_key,
+    audit,
+    log: overrides.log.child({ component: 'secrets' }),
+    now,
+    newId: ids,
+  })
+  endings.add(() => secrets.stop())
   const identity = config.tls
     ? readGivenIdentity(config.tls, now())
     : await openAuthority({ db, secrets, now, data_dir: config.data_dir }, namesOf(config))
@@ -94,6 +105,7 @@ async function start(
     ...(overrides.rates ? { rates: overrides.rates } : {}),
     db,
     secrets,
+    audit,
     log: overrides.log,
     now,
     newId: ids,

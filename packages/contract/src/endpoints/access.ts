@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import {
   ApiKey,
   ApiKeyCreate,
@@ -8,9 +7,7 @@ import {
   Session,
   SetupRequest,
 } from '../entities/access.ts'
-import { AuditEntry } from '../entities/audit.ts'
 import { list, PageQuery, single } from '../envelope.ts'
-import { id } from '../values.ts'
 import { endpoint } from './endpoint.ts'
 import { IdParams } from './shared.ts'
 
@@ -87,16 +84,5 @@ export const accessEndpoints = {
     params: IdParams,
     status: 204,
     errors: ['UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND'],
-  }),
-  audit_log_list: endpoint({
-    method: 'GET',
-    path: '/audit-log',
-    summary: 'Who did what, newest first',
-    tag: 'Access',
-    access: 'audit:read',
-    query: PageQuery.extend({ workspace_id: id.optional(), action: z.string().max(64).optional() }),
-    response: list(AuditEntry),
-    status: 200,
-    errors: ['UNAUTHENTICATED', 'FORBIDDEN'],
   }),
 }

@@ -1,5 +1,6 @@
 import { accessEndpoints } from './access.ts'
 import { agentEndpoints } from './agents.ts'
+import { auditEndpoints } from './audit.ts'
 import { upstreamEndpoints, virtualHostEndpoints } from './config.ts'
 import { deploymentEndpoints } from './deployments.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -14,6 +15,7 @@ function prefixed<P extends string, T extends Record<string, Endpoint>>(prefix: 
 /** The endpoint table: everything that the REST API answers, by operation id. */
 export const ENDPOINTS = {
   ...accessEndpoints,
+  ...auditEndpoints,
   ...tenancyEndpoints,
   ...agentEndpoints,
   ...prefixed('upstreams', upstreamEndpoints),

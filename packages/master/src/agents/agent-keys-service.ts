@@ -41,7 +41,10 @@ export function makeAgentKeys(deps: KeyRingDeps): AgentKeyRing {
     if (!agent) return { state: 'unknown_agent' }
     const { workspace_id } = agent
     if (key?.agent_id !== agent_id || key.status === 'ended') return { state: 'key_not_live', workspace_id }
-    return { state: 'live', session_key: secrets.open(key.sealed_key, identityOf(key.id)), workspace_id }
+    const session_key = await secrets.open(key.sealed_key, identityOf(key.id), {
+      purpose: 'agent_connection',
+    })
+    return { state: 'live', session_key, workspace_id }
   }
 
   return {

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'bun:test'
 import { type Agent, ApiError } from '@nxmesh/contract'
 import pino from 'pino'
 import { callerWith, openTestAccess } from '../access/testing.ts'
-import { makeAuditLog } from '../audit/audit-service.ts'
+import { openTestAudit } from '../audit/testing.ts'
 import type { Channel } from '../channel/channel.ts'
 import { TEST_FACTS, TEST_POSITION } from '../channel/testing.ts'
 import type { Database } from '../database/database.ts'
@@ -21,7 +21,7 @@ async function open(db: Database) {
   const clock = { ms: Date.parse('2026-11-01T00:00:00Z') }
   const now = () => new Date(clock.ms)
   const common = { db, now, newId, access: openTestAccess(db), log: pino({ level: 'silent' }) }
-  const audit = makeAuditLog(common)
+  const audit = openTestAudit(db, now)
   const tenancy = makeTenancy({ ...common, audit })
   await db.write(tx => tenancy.ensureFirst(tx, ada))
   const { id: workspace_id } = await db.read.selectFrom('workspaces').select('id').executeTakeFirstOrThrow()

@@ -48,7 +48,7 @@ export async function openAuthority(deps: AuthorityDeps, names: readonly string[
   const ca = (await storedCa(deps.db.read)) ?? (await makeStoredCa(deps))
   const folder = join(deps.data_dir, 'tls')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const server = readServer(deps, folder, ca, names) ?? (await makeServer(deps, folder, ca, names))
+  const server = (await readServer(deps, folder, ca, names)) ?? (await makeServer(deps, folder, ca, names))
   writeFileDurably(join(folder, 'ca.pem'), ca.certificate_pem, 0o644)
   return {
     chain_pem: `${server.certificate_pem.trim()}\n${ca.certificate_pem.trim()}\n`,
@@ -86,7 +86,8 @@ async function makeServer(
   names: readonly string[],
 ): Promise<MadeCertificate> {
   const { makeServerCertificate } = await loadMaker()
-  const key_pem = Buffer.from(deps.secrets.open(ca.sealed_key, CA_KEY_IDENTITY)).toString()
+  const opened = await deps.secrets.open(ca.sealed_key, CA_KEY_IDENTITY, { purpose: 'certificate_authority' })
+  const key_pem = Buffer.from(opened).toString()
   const made = await makeServerCertificate(
     { certificate_pem: ca.certificate_pem, key_pem },
     names,
@@ -102,17 +103,20 @@ async function makeServer(
 }
 
 /** The kept certificate; null when there is none or another must be made. It costs nothing to make one, so a damaged file is no error. */
-function readServer(
+async function readServer(
   deps: AuthorityDeps,
   folder: string,
   ca: StoredCa,
   names: readonly string[],
-): MadeCertificate | null {
+): Promise<MadeCertificate | null> {
   const file = join(folder, 'server.json')
   if (!existsSync(file)) return null
   try {
     const kept: { certificate_pem: string; sealed_key: string } = JSON.parse(readFileSync(file, 'utf8'))
-    const key_pem = Buffer.from(deps.secrets.open(kept.sealed_key, SERVER_KEY_IDENTITY)).toString()
+    const opened = await deps.secrets.open(kept.sealed_key, SERVER_KEY_IDENTITY, {
+      purpose: 'server_certificate',
+    })
+    const key_pem = Buffer.from(opened).toString()
     const certificate = new X509Certificate(kept.certificate_pem)
     const fits =
       certificate.verify(new X509Certificate(ca.certificate_pem).publicKey) &&

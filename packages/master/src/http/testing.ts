@@ -5,7 +5,7 @@ import { ApiError, BASE_PATH, type Client, ENDPOINTS, makeClient } from '@nxmesh
 import pino from 'pino'
 import { makeAccessArea } from '../access/make-access.ts'
 import { openTestAccess } from '../access/testing.ts'
-import { makeAuditLog } from '../audit/audit-service.ts'
+import { openTestAudit } from '../audit/testing.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
 import { newId } from '../ids.ts'
@@ -56,7 +56,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
   const log = pino({}, { write: (line: string) => void logged.push(line) })
   const common = {
     database,
-    audit: makeAuditLog({ db: database, now: clock.now, newId }),
+    audit: openTestAudit(database, clock.now),
     access: openTestAccess(database),
     log,
     now: clock.now,

@@ -1,0 +1,12 @@
+/** Where a change of the master key can be stopped from outside, in its order. */
+export const ROTATION_STEPS = ['key_written', 'wrapping', 'wrapped', 'key_in_place', 'cleaned'] as const
+export type RotationStep = (typeof ROTATION_STEPS)[number]
+
+/**
+ * Fault-injection hook: with `NXMESH_FAULTS=1` and `NXMESH_TEST_STOP_AT=<step>` the process stops itself (SIGSTOP) at that step,
+ * so that a test can kill it exactly there. Without `NXMESH_FAULTS=1` it does nothing.
+ */
+export function faultPoint(step: RotationStep): void {
+  if (process.env.NXMESH_FAULTS !== '1' || process.env.NXMESH_TEST_STOP_AT !== step) return
+  process.kill(process.pid, 'SIGSTOP')
+}
