@@ -20,10 +20,10 @@ export interface SecretReadsDeps {
   readonly log: Pick<Logger, 'error'>
   readonly newId: () => string
   /** Smaller ones for tests. */
-  readonly limits?: Partial<
-    Pick<typeof MASTER_LIMITS, 'secret_reads_waiting' | 'secret_reads_per_row' | 'secret_reads_wait_ms'>
-  >
+  readonly limits?: Partial<ReadLimits>
 }
+
+type ReadLimits = Record<'secret_reads_waiting' | 'secret_reads_per_row' | 'secret_reads_wait_ms', number>
 
 /** The master itself, as who does something. */
 export const theMaster = (door: 'system' | 'command', request_id: string): Caller =>
@@ -32,7 +32,7 @@ export const theMaster = (door: 'system' | 'command', request_id: string): Calle
 const ACTION = { action: 'secret.read', object_type: 'secret' } as const
 
 export function makeSecretReads(deps: SecretReadsDeps): SecretReads {
-  const limits: Record<keyof NonNullable<SecretReadsDeps['limits']>, number> = {
+  const limits: ReadLimits = {
     ...MASTER_LIMITS,
     ...deps.limits,
   }
