@@ -18,6 +18,10 @@ export async function dropAuditTriggers(tx: Tx, engine: Database['engine']): Pro
   for (const trigger of triggers) await sql.raw(`drop trigger if exists ${trigger}`).execute(tx)
 }
 
+export async function runStatement(tx: Tx, statement: string): Promise<void> {
+  await sql.raw(statement).execute(tx)
+}
+
 /** An organization with one workspace. */
 export async function makeTestWorkspace(db: Database, slug: string) {
   const [organization_id, workspace_id] = [newId(), newId()]

@@ -16,7 +16,8 @@ import type { Database } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { newId } from '../ids.ts'
 import { MASTER_LIMITS } from '../limits.ts'
-import { lockKeyFile } from './key-file.ts'
+import { loadOpeningKey, lockKeyFile } from './key-file.ts'
+import { makeKeyRing } from './key-ring.ts'
 import type { MasterKeySource } from './master-key.ts'
 import { type RotationWish, rotateDataKey, rotateMasterKey } from './rotation.ts'
 import { openSecrets } from './secrets-service.ts'
@@ -121,6 +122,26 @@ forEachEngine((_engine, open) => {
     await expect(rotateDataKey(deps(fromEnvironment(1)))).rejects.toThrow('not the one')
     expect(new Set((await dataKeys(db.read)).map(row => row.master_key_id)).size).toBe(1)
     await expect(master(fromEnvironment(1))).rejects.toThrow('The master key is not the one')
+  })
+
+  test('a master that runs since before the rotation makes its next data key under the new key, or none and says why', async () => {
+    const ringOf = async (source: MasterKeySource) =>
+      makeKeyRing(deps(source), await loadOpeningKey(source, () => dataKeys(db.read)))
+    const source = inNewFolder()
+    await master(source)
+    const [following, stuck] = [
+      await ringOf(source),
+      await ringOf({ ...source, value: readFileSync(source.file, 'utf8') }),
+    ]
+    const { master_key_id } = await rotate(source)
+    later()
+    await stuck.look()
+    expect(logged.join()).toContain('still gives the old one: nothing is wrapped under that')
+    expect(await wraps()).toHaveLength(1)
+    await following.look()
+    const rows = await dataKeys(db.read)
+    expect(rows.map(row => row.master_key_id)).toEqual([master_key_id, master_key_id])
+    expect(following.current().id).toBe(rows[1]?.id ?? '')
   })
 
   test('a key that is not in the data folder is asked for, and the old one given again is refused', async () => {

@@ -69,13 +69,11 @@ export async function rotateMasterKey(deps: RotationDeps, wish: RotationWish): P
 
 async function rotateKeyFile(deps: RotationDeps, wish: RotationWish): Promise<Rotated> {
   const { file } = deps.source
+  const others = await ownFolder(deps)
   const release = lockKeyFile(file)
   if (!release)
     throw new RotationError(`Another command changes ${file} at this moment. Wait until it has ended.`)
   try {
-    const { problem, others } = await judgeHome(deps.db, deps.source)
-    if (problem)
-      throw new RotationError(`${problem} Give the command the settings that the master runs with.`)
     if (others.length > 0 && !wish.given && !wish.only_this_folder) throw foreignFolders(others)
     const old_key = await openingKey(deps)
     const new_key = wish.given ? await loadMasterKey(wish.given, false) : newMasterKey()
@@ -92,6 +90,13 @@ async function rotateKeyFile(deps: RotationDeps, wish: RotationWish): Promise<Ro
   } finally {
     release()
   }
+}
+
+/** The other folders with a key file of this database. Throws when this folder has none, before anything in it is touched. */
+async function ownFolder({ db, source }: RotationDeps) {
+  const { problem, others } = await judgeHome(db, source)
+  if (problem) throw new RotationError(`${problem} Give the command the settings that the master runs with.`)
+  return others
 }
 
 const foreignFolders = (others: readonly { place: string }[]) =>
@@ -167,6 +172,7 @@ async function done(
 
 /** A new data key for all that is sealed from now on; running masters take it up within a minute. Returns its id. */
 export async function rotateDataKey(deps: RotationDeps): Promise<string> {
+  if (inFolder(deps.source)) await ownFolder(deps)
   const release = inFolder(deps.source) ? lockKeyFile(deps.source.file) : () => undefined
   if (!release)
     throw new RotationError(
