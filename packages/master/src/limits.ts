@@ -17,9 +17,11 @@ export const MASTER_LIMITS = {
   // Audit
   audit_value_bytes: 262_144,
   audit_verify_page_rows: 1_000,
-  /** A filtered list looks through the log in pieces of so many rows and lets others run in between. */
-  audit_search_piece_rows: 10_000,
+  /** A filtered list looks through the log in pieces, the first of so many rows, and lets others run in between. */
+  audit_search_piece_rows: 5_000,
+  audit_search_piece_ms: 10,
   audit_search_ms: 5_000,
+  audit_actions_per_noun: 500,
 
   // Tenancy
   organizations: 1_000,

@@ -121,7 +121,7 @@ forEachEngine((_engine, open) => {
   })
 
   test('looking through in small pieces finds the same', async () => {
-    const wanted = { filter: { action: 'agent.create' }, scope: null }
+    const wanted = { filter: { actions: ['agent.create'] }, scope: null }
     const whole = await searchLog(db.read, wanted)
     expect(whole).toHaveLength(2)
     for (const piece of [1, 2, 3]) expect(await searchLog(db.read, wanted, piece)).toEqual(whole)

@@ -3,6 +3,7 @@ import { seesOrganization } from '../access/access-rules.ts'
 import type { Access, Caller } from '../access/caller.ts'
 import type { Database, Queryable, Tx } from '../database/database.ts'
 import { type PageOf, sliceOf } from '../http/page.ts'
+import { MASTER_LIMITS } from '../limits.ts'
 import type { AuditEvent, AuditLog } from './audit.ts'
 import {
   type AuditRow,
@@ -15,6 +16,7 @@ import { searchLog } from './audit-search.ts'
 import {
   type AuditFilter,
   type AuditScope,
+  actionsOf,
   auditRows,
   auditRowsDown,
   chainHead,
@@ -87,18 +89,29 @@ export interface AuditReader {
   verify(): Promise<ChainVerdict>
 }
 
-export type AuditQuery = AuditFilter & { page: number; per_page: number }
+/** `action` ends with a dot: everything that begins so. `from` and `to` are RFC 3339. */
+export type AuditQuery = Omit<AuditFilter, 'actions'> & {
+  action?: string | undefined
+  page: number
+  per_page: number
+}
 
 export function makeAuditReader(deps: { db: Database; access: Access }): AuditReader {
   const { read } = deps.db
   return {
     async list(caller, query) {
-      const { page, per_page, ...asked } = query
+      const { page, per_page, action, ...asked } = query
       const slice = sliceOf({ page, per_page })
       const scope = await scopeOf(deps, caller, asked)
-      const filter = { ...asked, from: asStored(asked.from), to: asStored(asked.to) }
+      const filter = {
+        ...asked,
+        from: asStored(asked.from),
+        to: asStored(asked.to),
+        actions: await actionsNamed(read, action),
+      }
       if (scope === null && Object.values(filter).every(value => value === undefined))
         return await wholeLog(read, slice)
+      if (filter.actions?.length === 0) return { items: [], total: 0 }
       if (slice.offset >= LIMITS.audit_rows_counted) throw tooFar()
       const found = await searchLog(read, { filter, scope })
       const rows = await auditRows(read, found.slice(slice.offset, slice.offset + slice.limit))
@@ -131,6 +144,11 @@ async function scopeOf(
   if (workspace_id !== undefined && !(await workspaceWasIn(db.read, workspace_id, reach.organization_ids)))
     await access.require(caller, 'audit:read', { type: 'workspace', workspace_id })
   return reach
+}
+
+async function actionsNamed(db: Queryable, action: string | undefined) {
+  if (!action?.endsWith('.')) return action === undefined ? undefined : [action]
+  return await actionsOf(db, action, MASTER_LIMITS.audit_actions_per_noun)
 }
 
 /** A time as rows hold it. */

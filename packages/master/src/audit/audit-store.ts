@@ -5,8 +5,7 @@ import { CHAIN_START, type ChainedAuditRow, type ChainHead } from './audit-rules
 export interface AuditFilter {
   readonly workspace_id?: string | undefined
   readonly organization_id?: string | undefined
-  /** Ends with a dot: a prefix. */
-  readonly action?: string | undefined
+  readonly actions?: readonly string[] | undefined
   readonly principal_type?: string | undefined
   readonly principal_id?: string | undefined
   readonly object_type?: string | undefined
@@ -84,6 +83,25 @@ export async function workspaceWasIn(
   return (await query.limit(1).executeTakeFirst()) !== undefined
 }
 
+/**
+ * The actions of the log that begin with `noun.`, at most `limit`: one step of the index for each, however many rows there are.
+ */
+export async function actionsOf(db: Queryable, noun: string, limit: number): Promise<string[]> {
+  const found: string[] = []
+  while (found.length < limit) {
+    // All that begins so: `/` is the byte after the dot, and both engines compare bytes.
+    const next = db
+      .selectFrom('audit_log')
+      .select('action')
+      .where('action', '>', found.at(-1) ?? noun)
+      .where('action', '<', `${noun.slice(0, -1)}/`)
+    const row = await next.orderBy('action').limit(1).executeTakeFirst()
+    if (!row) break
+    found.push(row.action)
+  }
+  return found
+}
+
 /** Oldest first, after the given place in the chain. */
 export async function auditRowsAfter(
   db: Queryable,
@@ -112,11 +130,8 @@ function filtered(db: Queryable, filter: AuditFilter, scope: AuditScope) {
     const value = filter[column]
     if (value !== undefined) query = query.where(column, '=', value)
   }
-  const { action, from, to } = filter
-  if (action?.endsWith('.')) {
-    // All that begins so: `/` is the byte after the dot, and both engines compare bytes.
-    query = query.where('action', '>=', action).where('action', '<', `${action.slice(0, -1)}/`)
-  } else if (action !== undefined) query = query.where('action', '=', action)
+  const { actions, from, to } = filter
+  if (actions !== undefined) query = query.where('action', 'in', [...actions])
   if (from !== undefined) query = query.where('at', '>=', from)
   if (to !== undefined) query = query.where('at', '<', to)
   if (scope === null) return query

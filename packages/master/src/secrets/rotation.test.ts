@@ -11,8 +11,10 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import pino from 'pino'
+import type { AuditLog } from '../audit/audit.ts'
 import { openTestAudit } from '../audit/testing.ts'
 import type { Database } from '../database/database.ts'
+import { openDatabase } from '../database/open-database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { newId } from '../ids.ts'
 import { MASTER_LIMITS } from '../limits.ts'
@@ -21,7 +23,7 @@ import { makeKeyRing } from './key-ring.ts'
 import type { MasterKeySource } from './master-key.ts'
 import { type RotationWish, rotateDataKey, rotateMasterKey } from './rotation.ts'
 import { openSecrets } from './secrets-service.ts'
-import { dataKeys } from './secrets-store.ts'
+import { dataKeys, overwriteReplaced } from './secrets-store.ts'
 import { UNRECORDED } from './testing.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'nxmesh-rotation-'))
@@ -42,6 +44,38 @@ const given = (byte: number): MasterKeySource => {
   return { value: null, command: null, file, may_create: false }
 }
 const fromEnvironment = (byte: number): MasterKeySource => ({ ...given(byte), value: key(byte) })
+
+test('of a wrap from before master keys had names, nothing stays in the file either', async () => {
+  const file = join(dir, 'old.db')
+  const source = fromEnvironment(1)
+  const onFile = async <T>(work: (db: Database) => Promise<T>): Promise<T> => {
+    const db = await openDatabase(`sqlite:${file}`, () => {})
+    return await work(db).finally(() => db.close())
+  }
+  const rest = {
+    audit: {} as AuditLog,
+    log: pino({ level: 'silent' }),
+    now: () => new Date(),
+    newId,
+    reads: UNRECORDED,
+  }
+  const old = await onFile(async db => {
+    await openSecrets({ ...rest, db, source })
+    await rotateDataKey({ ...rest, db, source, audit: openTestAudit(db) })
+    await db.write(async tx => {
+      await overwriteReplaced(tx, db.engine)
+      await tx.updateTable('data_keys').set({ master_key_id: null }).execute()
+    })
+    return (await dataKeys(db.read)).map(row => row.wrapped_key)
+  })
+  expect(old.filter(one => readFileSync(file).includes(one))).toEqual(old)
+  await onFile(db => openSecrets({ ...rest, db, source }))
+  await onFile(db =>
+    rotateMasterKey({ ...rest, db, source, audit: openTestAudit(db) }, { ...NOTHING_GIVEN, given: given(2) }),
+  )
+  expect(old.filter(one => readFileSync(file).includes(one))).toEqual([])
+  await onFile(db => openSecrets({ ...rest, db, source: fromEnvironment(2) }))
+})
 
 forEachEngine((_engine, open) => {
   let db: Database

@@ -7,7 +7,7 @@ import { type KeyRing, type KeyRingDeps, makeKeyRing } from './key-ring.ts'
 import { masterKeyId } from './master-key.ts'
 import { makeSecretReads, type SecretReads, theMaster } from './secret-reads.ts'
 import { SecretDamagedError, type Secrets } from './secrets.ts'
-import { dataKeys, nameMasterKey } from './secrets-store.ts'
+import { dataKeys, nameMasterKey, overwriteReplaced } from './secrets-store.ts'
 
 const FORMAT = 'v1'
 
@@ -44,6 +44,7 @@ export async function openSecrets(deps: SecretsDeps): Promise<OpenedSecrets> {
   if (unnamed.length > 0) {
     const id = masterKeyId(master_key)
     await db.write(async tx => {
+      await overwriteReplaced(tx, db.engine)
       for (const row of unnamed) await nameMasterKey(tx, row, id)
     })
   }

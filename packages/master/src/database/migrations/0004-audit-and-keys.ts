@@ -33,7 +33,7 @@ export const auditAndKeys: Migration = {
     const text = postgres ? sql`text collate "C"` : ('text' as const)
     // Null: wrapped before the name of the master key was kept; the next start that opens it fills it in.
     await db.schema.alterTable('data_keys').addColumn('master_key_id', text).execute()
-    for (const column of ['organization_id', 'principal_id', 'object_id'])
+    for (const column of ['organization_id', 'principal_id', 'object_id', 'ip_address', 'result'])
       await makeIndex(db, 'audit_log', [column, 'sequence'])
     for (const trigger of postgres ? POSTGRES_TRIGGERS : SQLITE_TRIGGERS) await sql.raw(trigger).execute(db)
   },
