@@ -56,6 +56,7 @@ export const LIMITS = {
   audit_word_chars: 64,
   audit_object_id_chars: 300,
   ip_address_chars: 45,
+  time_chars: 40,
 
   // Configuration
   server_name_chars: 4_000,

@@ -10,6 +10,7 @@ const LAST_YEAR = 9_999
 /** With an offset or in UTC; within the years that are written with four digits, because rows are compared as text. */
 const instant = z.iso
   .datetime({ offset: true })
+  .max(LIMITS.time_chars)
   .refine(value => new Date(value).getUTCFullYear() <= LAST_YEAR, 'lies too far away')
 
 const AuditQuery = PageQuery.extend({

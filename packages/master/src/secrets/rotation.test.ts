@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import pino from 'pino'
+import { callerWith } from '../access/testing.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import { openTestAudit } from '../audit/testing.ts'
 import type { Database } from '../database/database.ts'
@@ -18,9 +19,10 @@ import { openDatabase } from '../database/open-database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { newId } from '../ids.ts'
 import { MASTER_LIMITS } from '../limits.ts'
+import { addDataKey } from './data-keys.ts'
 import { loadOpeningKey, lockKeyFile } from './key-file.ts'
 import { makeKeyRing } from './key-ring.ts'
-import type { MasterKeySource } from './master-key.ts'
+import { loadMasterKey, type MasterKeySource } from './master-key.ts'
 import { type RotationWish, rotateDataKey, rotateMasterKey } from './rotation.ts'
 import { openSecrets } from './secrets-service.ts'
 import { dataKeys, overwriteReplaced } from './secrets-store.ts'
@@ -176,6 +178,16 @@ forEachEngine((_engine, open) => {
     const rows = await dataKeys(db.read)
     expect(rows.map(row => row.master_key_id)).toEqual([master_key_id, master_key_id])
     expect(following.current().id).toBe(rows[1]?.id ?? '')
+  })
+
+  test('who still holds the old master key when the transaction begins cannot wrap under it', async () => {
+    const source = inNewFolder()
+    await master(source)
+    const old_key = await loadMasterKey(source, false)
+    await rotate(source)
+    const made = { ...deps(source), caller: callerWith(), reason: 'age' } as const
+    await expect(db.write(tx => addDataKey(tx, old_key, made))).rejects.toThrow('not the one')
+    expect(await wraps()).toHaveLength(1)
   })
 
   test('a key that is not in the data folder is asked for, and the old one given again is refused', async () => {
