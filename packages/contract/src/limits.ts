@@ -82,6 +82,14 @@ export const LIMITS = {
   allowed_cidrs: 500,
   cidr_chars: 50,
 
+  // Audit
+  /** How far a list with a filter counts and reaches. */
+  audit_rows_counted: 10_000,
+  audit_word_chars: 64,
+  audit_object_id_chars: 300,
+  ip_address_chars: 45,
+  time_chars: 40,
+
   // Configuration
   server_name_chars: 4_000,
   server_names: 64,

@@ -1,5 +1,6 @@
 import { accessEndpoints } from './access.ts'
 import { agentEndpoints } from './agents.ts'
+import { auditEndpoints } from './audit.ts'
 import { upstreamEndpoints, virtualHostEndpoints } from './config.ts'
 import { deploymentEndpoints } from './deployments.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -18,6 +19,7 @@ export const ENDPOINTS = {
   ...userEndpoints,
   ...roleEndpoints,
   ...apiKeyEndpoints,
+  ...auditEndpoints,
   ...tenancyEndpoints,
   ...agentEndpoints,
   ...prefixed('upstreams', upstreamEndpoints),

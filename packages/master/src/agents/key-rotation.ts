@@ -45,7 +45,7 @@ export function makeKeyRotation(deps: KeyRotationDeps): KeyRotation {
   const offer = (agent_id: string, candidate: AgentKeyRow): boolean => {
     faultPoint('key_candidate_stored')
     if (!linkOf(agent_id)) return false
-    const session_key = Buffer.from(keys.open(candidate)).toString('base64url')
+    const session_key = Buffer.from(await keys.open(candidate)).toString('base64url')
     const sent = channel.send(agent_id, { type: 'key_offer', key_id: candidate.id, session_key })
     faultPoint('key_offer_sent')
     return sent
@@ -85,7 +85,7 @@ export function makeKeyRotation(deps: KeyRotationDeps): KeyRotation {
     if (!link || key?.agent_id !== agent_id || !keyIsLive(key, deps.now())) return
     const { server_nonce } = link
     // One that comes from a connection before this one proves nothing here: this one was offered the key again.
-    if (keyProved(keys.open(key), { agent_id, key_id, server_nonce }, proof)) await promote(agent_id, key_id)
+    if (keyProved(await keys.open(key), { agent_id, key_id, server_nonce }, proof)) await promote(agent_id, key_id)
     else log.warn({ agent_id, key_id }, 'The proof of a new session key is wrong; the old one goes on')
   }
 

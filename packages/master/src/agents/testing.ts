@@ -1,7 +1,7 @@
 import { type Agent, ApiError, type MasterMessage } from '@nxmesh/contract'
 import pino from 'pino'
 import { callerWith, openTestAccess } from '../access/testing.ts'
-import { makeAuditLog } from '../audit/audit-service.ts'
+import { openTestAudit } from '../audit/testing.ts'
 import type { Channel, ChannelLink } from '../channel/channel.ts'
 import type { Database } from '../database/database.ts'
 import { newId } from '../ids.ts'
@@ -20,7 +20,7 @@ export async function openAgents(db: Database) {
   const clock = { ms: Date.parse('2026-11-01T00:00:00Z') }
   const now = () => new Date(clock.ms)
   const common = { db, now, newId, access: openTestAccess(db), log: pino({ level: 'silent' }) }
-  const audit = makeAuditLog(common)
+  const audit = openTestAudit(db, now)
   const tenancy = makeTenancy({ ...common, audit })
   await db.write(tx => tenancy.ensureFirst(tx, ada))
   const { id: workspace_id } = await db.read.selectFrom('workspaces').select('id').executeTakeFirstOrThrow()

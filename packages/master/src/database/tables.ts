@@ -93,6 +93,8 @@ interface DataKeyTable {
   id: string
   /** AES-256-GCM under the master key, base64url of nonce, ciphertext and tag. */
   wrapped_key: string
+  /** Which master key that is: a fingerprint that tells nothing of it. Null until a start after migration 0004. */
+  master_key_id: string | null
   created_at: string
   retired_at: string | null
 }

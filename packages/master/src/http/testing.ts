@@ -6,7 +6,7 @@ import pino from 'pino'
 import { makeAccess } from '../access/access-service.ts'
 import { makeAccessArea } from '../access/make-access.ts'
 import type { Standings } from '../access/standing.ts'
-import { makeAuditLog } from '../audit/audit-service.ts'
+import { openTestAudit } from '../audit/testing.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
 import { newId } from '../ids.ts'
@@ -64,7 +64,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
   const log = pino({}, { write: (line: string) => void logged.push(line) })
   const common = {
     database,
-    audit: makeAuditLog({ db: database, now: clock.now, newId }),
+    audit: openTestAudit(database, clock.now),
     log,
     now: clock.now,
     newId,
