@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { makeAccess } from './access/access-service.ts'
-import { makeAccessArea } from './access/make-access.ts'
+import { type AccessDeps, makeAccessArea } from './access/make-access.ts'
 import type { Setup } from './access/setup-service.ts'
 import { makeAgentKeys } from './agents/agent-keys-service.ts'
 import type { AgentDirectory } from './agents/agents.ts'
@@ -36,6 +36,8 @@ export interface Compose {
   readonly newId: () => string
   /** Under which agents reach the master; known once it listens. */
   readonly masterUrl: () => string
+  /** For requests to places that people configure. */
+  readonly outgoing: AccessDeps['outgoing']
   readonly ca_fingerprint: string
   readonly ready: () => Promise<boolean>
   readonly rates?: NonNullable<HttpDeps['rates']>
@@ -83,6 +85,7 @@ export function compose(base: Compose): Composed {
     tenancy,
     places,
     masterUrl: base.masterUrl,
+    outgoing: base.outgoing,
     log: logOf('access'),
   })
 

@@ -98,6 +98,7 @@ async function start(
     now,
     newId: ids,
     masterUrl: () => reached.url,
+    outgoing: { fetch: (url, init) => fetch(url, init as RequestInit) },
     ca_fingerprint: identity.ca_fingerprint,
     ready: async () => !integrity.damaged() && (await isReady(db)),
   })

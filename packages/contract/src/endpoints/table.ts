@@ -3,6 +3,7 @@ import { agentEndpoints } from './agents.ts'
 import { upstreamEndpoints, virtualHostEndpoints } from './config.ts'
 import { deploymentEndpoints } from './deployments.ts'
 import type { Endpoint } from './endpoint.ts'
+import { identityProviderEndpoints } from './identity-providers.ts'
 import { apiKeyEndpoints, roleEndpoints, userEndpoints } from './people.ts'
 import { tenancyEndpoints } from './tenancy.ts'
 
@@ -18,6 +19,7 @@ export const ENDPOINTS = {
   ...userEndpoints,
   ...roleEndpoints,
   ...apiKeyEndpoints,
+  ...identityProviderEndpoints,
   ...tenancyEndpoints,
   ...agentEndpoints,
   ...prefixed('upstreams', upstreamEndpoints),

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ApiError, BASE_PATH, type Client, ENDPOINTS, makeClient } from '@nxmesh/contract'
 import pino from 'pino'
 import { makeAccess } from '../access/access-service.ts'
-import { makeAccessArea } from '../access/make-access.ts'
+import { type AccessDeps, makeAccessArea } from '../access/make-access.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
@@ -44,6 +44,9 @@ export interface TestOptions {
   readonly routes?: Partial<Routes>
   readonly usages?: readonly WorkspaceUsage[]
   readonly rates?: HttpDeps['rates']
+  /** How identity providers are asked; the default is the plain fetch, which reaches loopback. */
+  readonly outgoing?: AccessDeps['outgoing']
+  readonly provider_endpoints?: AccessDeps['provider_endpoints']
 }
 
 export const OWNER = { email: 'owner@example.com', password: 'correct horse battery' } as const
@@ -71,6 +74,8 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     access: makeAccess(places),
     tenancy: makeTenancy(common),
     masterUrl: () => ORIGIN,
+    outgoing: options.outgoing ?? { fetch: (url, init) => fetch(url, init as RequestInit) },
+    ...(options.provider_endpoints ? { provider_endpoints: options.provider_endpoints } : {}),
   })
   const tenancy = makeTenancyDoors({
     ...common,
