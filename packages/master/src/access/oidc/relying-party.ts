@@ -84,18 +84,22 @@ export class ProviderError extends Error {
 
 /** An error of the library in words of ours. */
 export function providerError(what: string, error: unknown): ProviderError {
-  if (error instanceof ProviderError) return error
   const chain = causes(error)
+  const own = chain.find(one => one instanceof ProviderError)
+  if (own) return own as ProviderError
   const outgoing = chain.find(one => one.name === 'OutgoingError')
   if (outgoing) return new ProviderError(`${what}: ${outgoing.message}`)
   // RFC 6749 sections 4.1.2.1 and 5.2: codes are words.
   const code = chain.map(one => one.error).find(one => typeof one === 'string' && /^[a-z_]{1,60}$/.test(one))
   if (code) return new ProviderError(`${what}: the provider answers ${code}`, code === 'access_denied')
+  if (chain.some(one => one.name === 'WWWAuthenticateChallengeError'))
+    return new ProviderError(`${what}: the provider does not take our credentials (client id and secret)`)
   // Their messages are fixed texts; what came from outside is in their causes.
   const told =
     chain.find(one => one.name === 'OperationProcessingError') ??
     chain.find(one => FIXED.has(String(one.name)))
-  if (told) return new ProviderError(`${what}: ${String(told.message)}`)
+  if (told && told.message !== 'something went wrong')
+    return new ProviderError(`${what}: ${String(told.message)}`)
   return new ProviderError(`${what}: the provider cannot be reached`)
 }
 
