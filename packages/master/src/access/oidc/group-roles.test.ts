@@ -221,6 +221,8 @@ forEachEngine((_engine, open) => {
       .where('provider_id', 'is not', null)
       .execute()
     expect(rest).toEqual([])
+    const identities = app.database.read.selectFrom('identities').select('provider_id')
+    expect(await identities.where('user_id', '=', user_id).execute()).toEqual([{ provider_id: null }])
     // The same issuer again: the same people.
     provider_id = await addProvider(owner.client, issuer, { name: 'Company again' })
     expect((await come('staying', [])).me.principal.id).toBe(user_id)
