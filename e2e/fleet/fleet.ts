@@ -5,7 +5,8 @@ import { type Link, type LinkOptions, startLink } from '@nxmesh/agent/link/link'
 import { type RegisteredIdentity, register } from '@nxmesh/agent/link/register'
 import type { AuditEntry } from '@nxmesh/contract'
 import { type Client, makeClient } from '@nxmesh/contract/client'
-import { loadConfig, type RunningMaster, startMaster } from '@nxmesh/master'
+import { loadConfig, type MasterOverrides, type RunningMaster, startMaster } from '@nxmesh/master'
+import { everyClass } from '@nxmesh/master/http/rate-limiter'
 import { makeLog } from '@nxmesh/master/log'
 import { until } from '../support/until.ts'
 import { makeSimulatedOrders, type SimulatedOrders } from './simulated-orders.ts'
@@ -44,19 +45,27 @@ export interface FleetAgent {
 
 /** Tests do not wait half a minute for a reconnection. */
 export const QUICK: LinkOptions['limits'] & object = { reconnect_min_ms: 20, reconnect_max_ms: 300 }
-const NO_RATE = { burst: 1_000_000, per_s: 1_000_000 }
+const NO_RATE = everyClass({ burst: 1_000_000, per_s: 1_000_000 })
 const silent = () => undefined
 /** The master's warnings, for whoever looks for the reason of a failure. */
 const LOG = process.env.NXMESH_TEST_LOG ? process.stderr : { write: silent }
 const PASSWORD = 'a long password for tests'
 
-export async function startFleet(): Promise<Fleet> {
+export interface FleetOptions {
+  /** More settings of the master. */
+  readonly flags?: Readonly<Record<string, string>>
+  readonly overrides?: Partial<MasterOverrides>
+}
+
+export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const data_dir = mkdtempSync(join(tmpdir(), 'nxmesh-fleet-'))
   const run = async (port: number) => {
-    const config = await loadConfig({ flags: { 'data-dir': data_dir, listen: `127.0.0.1:${port}` } })
+    const flags = { 'data-dir': data_dir, listen: `127.0.0.1:${port}`, ...options.flags }
+    const config = await loadConfig({ flags })
     return await startMaster(config, {
       log: makeLog('warn', LOG),
       rates: { principal: NO_RATE, address: NO_RATE },
+      ...options.overrides,
     })
   }
   let master = await run(0)

@@ -58,6 +58,11 @@ export const ERRORS = {
     title: 'The first administrator exists already',
     advice: 'Log in; set-up never re-opens.',
   },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    title: 'The request body did not come in time',
+    advice: 'Send it whole and at once; the message names the time.',
+  },
   CONFLICT: {
     status: 409,
     title: 'The change contradicts what is there',

@@ -34,7 +34,8 @@ export const LIMITS = {
   token_cache_ms: 5_000,
   token_cache_entries: 20_000,
   password_checks_at_once: 2,
-  /** Hashes that wait, of those who are known where they come from and of strangers each; and of one sender. */
+  password_checks_of_strangers: 1,
+  /** Hashes that wait: for each standing, and of one sender. */
   password_checks_waiting: 64,
   password_checks_of_sender: 8,
 
@@ -57,19 +58,32 @@ export const LIMITS = {
   pending_logins_of_address: 200,
   pending_login_s: 600,
 
-  // Rates: what may come at once, and what flows in for each second
+  // Rates: what may come at once, and what flows in for each second; of a user or API key, and of an address without credentials
   rate_keys: 50_000,
-  principal_burst_requests: 10_000,
-  principal_requests_per_s: 2_000,
-  address_burst_requests: 300,
-  address_requests_per_s: 30,
+  principal_read_burst_requests: 10_000,
+  principal_read_requests_per_s: 2_000,
+  principal_write_burst_requests: 5_000,
+  principal_write_requests_per_s: 200,
+  principal_credentials_burst_requests: 30,
+  principal_credentials_requests_per_s: 0.5,
+  address_read_burst_requests: 300,
+  address_read_requests_per_s: 30,
+  address_write_burst_requests: 100,
+  address_write_requests_per_s: 10,
+  /** Room for a fleet behind one address that joins at once. */
+  address_credentials_burst_requests: 200,
+  address_credentials_requests_per_s: 10,
   login_burst_attempts: 10,
   login_attempts_per_s: 0.1,
   login_address_burst_attempts: 60,
   login_address_attempts_per_s: 1,
-  /** On one account, from all the places together where its owner is not logged in. */
-  login_email_burst_attempts: 100,
-  login_email_attempts_per_s: 0.5,
+  /** Of all the addresses together from which a wrong password came lately. */
+  login_suspicious_burst_attempts: 50,
+  login_suspicious_attempts_per_s: 10,
+  login_failure_keep_ms: 3_600_000,
+  /** Audit rows of refused log-ins: what is more is counted. */
+  login_refusal_rows_burst: 200,
+  login_refusal_rows_per_s: 2,
 
   // Text
   name_chars: 128,

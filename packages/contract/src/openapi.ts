@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { BASE_PATH, COMMON_ERRORS, type Endpoint } from './endpoints/endpoint.ts'
+import { BASE_PATH, COMMON_ERRORS, type Endpoint, scopeOf } from './endpoints/endpoint.ts'
 import { ENDPOINTS } from './endpoints/table.ts'
 import * as access from './entities/access.ts'
 import * as agent from './entities/agent.ts'
@@ -97,9 +97,18 @@ function operation(id: string, row: Endpoint, schemas: Json): Json {
   }
 }
 
-function descriptionOf({ access: needed }: Endpoint): string {
+const SCOPE_WORDS = {
+  instance: 'instance',
+  organization: 'organization',
+  workspace: 'workspace',
+  place: 'organization or workspace that the object belongs to',
+} as const
+
+function descriptionOf(row: Endpoint): string {
+  const { access: needed } = row
   if (typeof needed !== 'string') return `Needs no credentials: ${needed.public}.`
-  return needed === 'authenticated' ? 'For everyone who is logged in.' : `Needs the permission \`${needed}\`.`
+  if (needed === 'authenticated') return 'For everyone who is logged in.'
+  return `Needs the permission \`${needed}\` at the ${SCOPE_WORDS[scopeOf(row) ?? 'place']}.`
 }
 
 function fields(schema: z.ZodType | undefined, place: 'path' | 'query'): Json[] {
@@ -178,7 +187,9 @@ const RETRY_AFTER = { 'Retry-After': { description: 'Seconds to wait', schema: {
 
 function bodyErrors(row: Endpoint): ErrorCode[] {
   const codes: ErrorCode[] =
-    row.method === 'GET' ? [] : ['PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'FORBIDDEN']
+    row.method === 'GET'
+      ? []
+      : ['REQUEST_TIMEOUT', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'FORBIDDEN']
   if (row.method === 'POST' && typeof row.access === 'string') codes.push('IDEMPOTENCY_CONFLICT')
   return codes
 }

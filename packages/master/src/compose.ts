@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { makeAccess } from './access/access-service.ts'
-import { type AccessDeps, makeAccessArea } from './access/make-access.ts'
+import { makeAccessArea } from './access/make-access.ts'
 import type { Setup } from './access/setup-service.ts'
 import { makeAgentKeys } from './agents/agent-keys-service.ts'
 import type { AgentDirectory } from './agents/agents.ts'
@@ -19,6 +19,7 @@ import type { Database } from './database/database.ts'
 import { deploymentsRoutes } from './deployments/deployments-routes.ts'
 import { type DeploymentsService, makeDeployments } from './deployments/deployments-service.ts'
 import { type HttpApp, type HttpDeps, makeHttpApp } from './http/make-http-app.ts'
+import type { Outgoing } from './outgoing/outgoing.ts'
 import type { Secrets } from './secrets/secrets.ts'
 import type { ChannelDoor } from './serve.ts'
 import { makeTenancyDoors } from './tenancy/make-tenancy.ts'
@@ -36,9 +37,10 @@ export interface Compose {
   readonly newId: () => string
   /** Under which agents reach the master; known once it listens. */
   readonly masterUrl: () => string
+  /** Of the CA that agents shall pin; another one once the operator's certificate has another CA. */
+  readonly caFingerprint: () => string
   /** For requests to places that people configure. */
-  readonly outgoing: AccessDeps['outgoing']
-  readonly ca_fingerprint: string
+  readonly outgoing: Outgoing
   readonly ready: () => Promise<boolean>
   readonly rates?: NonNullable<HttpDeps['rates']>
 }
@@ -100,7 +102,7 @@ export function compose(base: Compose): Composed {
     keys,
     channel,
     log: logOf('agents'),
-    joinTarget: () => ({ master_url: base.masterUrl(), ca_fingerprint: base.ca_fingerprint }),
+    joinTarget: () => ({ master_url: base.masterUrl(), ca_fingerprint: base.caFingerprint() }),
   })
 
   // What the fleet shall serve.

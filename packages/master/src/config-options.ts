@@ -33,6 +33,10 @@ export const OPTIONS = {
     help: 'The key that wraps all others: 32 bytes in base64 or hex',
   },
   master_key_command: { type: 'text', help: 'A command that prints the master key' },
+  'outgoing.allow': {
+    type: 'list',
+    help: 'Addresses and ranges (CIDR) inside that configured URLs, such as an identity provider’s, may lead to',
+  },
   'log.level': { type: 'text', default: 'info', help: 'error, warn, info, debug or trace' },
 } as const satisfies Record<string, Option>
 

@@ -25,6 +25,7 @@ test('without any setting the master listens on 8443 and keeps SQLite in its dat
     database_url: 'sqlite:/var/lib/nxmesh/master.db',
     tls: null,
     master_key: { value: null, command: null, file: '/var/lib/nxmesh/master.key', may_create: true },
+    outgoing_allow: [],
     log_level: 'info',
   })
 })
@@ -79,6 +80,16 @@ test('an unknown or doubled setting is an error, wherever it stands', async () =
   await refused({ file: file('- a') }, 'the file must hold settings')
 })
 
+test('ranges inside that may be reached come as a list', async () => {
+  const ranges = { outgoing_allow: ['10.1.0.0/16', 'fd00::1'] }
+  expect(await loadConfig({ file: file('outgoing:\n  allow: [10.1.0.0/16, "fd00::1"]\n') })).toMatchObject(
+    ranges,
+  )
+  expect(await loadConfig({ environment: { NXMESH_OUTGOING_ALLOW: '10.1.0.0/16,fd00::1' } })).toMatchObject(
+    ranges,
+  )
+})
+
 test('variables of the agent and of the demo are left alone', async () => {
   await loadConfig({ environment: { NXMESH_TOKEN: 'x', NXMESH_DEMO_DIR: '/x', NXMESH_CONFIG: '/y' } })
 })
@@ -92,6 +103,8 @@ test('values that make no sense are refused with the reason and the place', asyn
   await refused({ flags: { 'public-url': 'https://a/b' } }, 'public_url')
   await refused({ flags: { 'tls-key-file': '/k' } }, 'tls.certificate_file is needed')
   await refused({ flags: { 'log-level': 'loud' } }, 'log.level')
+  await refused({ flags: { 'outgoing-allow': '10.0.0.0/8, idp.example' } }, 'not idp.example')
+  await refused({ file: file('outgoing:\n  allow: [10.0.0.0/40]') }, 'outgoing.allow must hold')
   await refused({ flags: { 'data-dir': '' } }, 'data_dir must not be empty')
 })
 

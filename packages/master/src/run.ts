@@ -27,6 +27,7 @@ export async function runMaster(sources: ConfigSources): Promise<number> {
   const log = makeLog(config.log_level, pino.destination({ fd: STDOUT, sync: true }))
   dieOnBugs(log)
   const master = await startMaster(config, { log })
+  process.on('SIGHUP', () => void master.reloadCertificate())
   process.stderr.write(greeting(master))
   const signal = await stopped
   log.child({ component: 'master' }).info({ signal }, 'Stopping')

@@ -20,14 +20,24 @@ export interface Listener {
   stop(grace_ms: number): Promise<void>
 }
 
+export interface TlsListener extends Listener {
+  /**
+   * Shows another certificate to whoever connects from now on. Sockets and requests that are open stay as they are; a
+   * connection that is just being made may have to be made again. Throws when it cannot be served: nothing has changed then.
+   */
+  replace(identity: ShownIdentity): void
+}
+
+export type ShownIdentity = Pick<ServerIdentity, 'chain_pem' | 'key_pem'>
+
 /** The address cannot be listened on: another process has it, or this machine does not. */
 export class ListenError extends Error {
   override readonly name = 'ListenError'
 }
 
-function opened<Data>(address: Address, open: () => Server<Data>): Listener {
+function opened<Data>(address: Address, open: () => Server<Data>): Server<Data> {
   try {
-    return listener(open())
+    return open()
   } catch (cause) {
     const why =
       (cause as { code?: unknown }).code === 'EADDRINUSE'
@@ -42,17 +52,22 @@ function opened<Data>(address: Address, open: () => Server<Data>): Listener {
 /** TLS 1.3 or nothing; Bun takes OpenSSL's number (the name of a version throws), which its types do not know. */
 const TLS_1_3 = { minVersion: 0x0304 } as object
 
-/** HTTPS for people and programs, and the channel for agents. */
+/**
+ * HTTPS for people and programs, and the channel for agents. A server keeps the certificate with which it was made, so a new
+ * certificate is a second server on the same port; the one before it takes no new connection and lives until its last socket
+ * is closed.
+ */
 export function listenTls<Data>(
   address: Address,
-  identity: Pick<ServerIdentity, 'chain_pem' | 'key_pem'>,
+  identity: ShownIdentity,
   app: HttpApp,
   channel: ChannelDoor<Data>,
-): Listener {
-  const open = () =>
+): TlsListener {
+  const open = (at: Address, shown: ShownIdentity) =>
     Bun.serve<Data>({
-      ...shared(address),
-      tls: { cert: identity.chain_pem, key: identity.key_pem, ...TLS_1_3 },
+      ...shared(at),
+      reusePort: true,
+      tls: { cert: shown.chain_pem, key: shown.key_pem, ...TLS_1_3 },
       websocket: channel.websocket,
       fetch: async (request, server) => {
         if (pathOnly(pathWithQuery(request.url)) === CHANNEL_PATH)
@@ -60,7 +75,38 @@ export function listenTls<Data>(
         return await app.fetch(request, new ServedConnection(request, server, true))
       },
     })
-  return opened(address, open)
+  let newest = opened(address, () => {
+    probe(address)
+    return open(address, identity)
+  })
+  const bound = { host: address.host, port: newest.port ?? 0 }
+  const replaced = new Set<Server<Data>>()
+
+  const retire = (server: Server<Data>) => {
+    replaced.add(server)
+    void server.stop(false).then(() => replaced.delete(server))
+    const [oldest] = replaced
+    if (oldest && replaced.size > MASTER_LIMITS.listeners_replaced) void oldest.stop(true)
+  }
+
+  return {
+    port: bound.port,
+    replace(next) {
+      const server = open(bound, next)
+      retire(newest)
+      newest = server
+    },
+    stop: grace_ms => stopAll([...replaced, newest], grace_ms),
+  }
+}
+
+/**
+ * Throws when the address is taken. Servers that share their port with each other would share it with another master of the
+ * same user as well, and get every second of its agents.
+ */
+function probe({ host, port }: Address): void {
+  if (port === 0) return
+  Bun.listen({ hostname: host, port, socket: { data: () => undefined } }).stop(true)
 }
 
 /** HTTP without TLS, on loopback: for a proxy or a person on the same machine. Agents are not served here. */
@@ -70,7 +116,8 @@ export function listenPlain(address: Address, app: HttpApp): Listener {
       ...shared(address),
       fetch: (request, server) => app.fetch(request, new ServedConnection(request, server, false)),
     })
-  return opened(address, open)
+  const server = opened(address, open)
+  return { port: server.port ?? 0, stop: grace_ms => stopAll([server], grace_ms) }
 }
 
 /** A class, because one is made for every request and an object with a getter of its own costs more than a small answer. */
@@ -104,17 +151,12 @@ const shared = (address: Address) => ({
 
 const POLL_MS = 5
 
-function listener<Data>(server: Server<Data>): Listener {
-  return {
-    port: server.port ?? 0,
-    async stop(grace_ms) {
-      // Not awaited: it stays pending as long as a socket is open.
-      void server.stop(false)
-      const deadline = Date.now() + grace_ms
-      while (server.pendingRequests > 0 && Date.now() < deadline) {
-        await new Promise(resolve => setTimeout(resolve, POLL_MS))
-      }
-      await server.stop(true)
-    },
+async function stopAll<Data>(servers: readonly Server<Data>[], grace_ms: number): Promise<void> {
+  // Not awaited: it stays pending as long as a socket is open.
+  for (const server of servers) void server.stop(false)
+  const deadline = Date.now() + grace_ms
+  while (servers.some(server => server.pendingRequests > 0) && Date.now() < deadline) {
+    await new Promise(resolve => setTimeout(resolve, POLL_MS))
   }
+  await Promise.all(servers.map(server => server.stop(true)))
 }

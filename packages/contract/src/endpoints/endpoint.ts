@@ -5,6 +5,31 @@ import type { Permission } from '../permissions.ts'
 /** Who may call: a permission, any authenticated principal, or everyone for the reason given. */
 export type Access = Permission | 'authenticated' | { readonly public: string }
 
+/** What a limit on the number of requests goes by. `credentials`: takes a password, a token or a link that proves who one is. */
+export const RATE_CLASSES = ['read', 'write', 'credentials'] as const
+export type RateClass = (typeof RATE_CLASSES)[number]
+
+/**
+ * Where the permission of an endpoint is asked: at the instance, at an organization, at a workspace, or at whichever of them the
+ * object belongs to (`place`).
+ */
+export type AccessScope = 'instance' | 'organization' | 'workspace' | 'place'
+
+const SCOPE_OF_NOUN: Readonly<Record<string, AccessScope>> = {
+  organization: 'organization',
+  role: 'organization',
+  user: 'place',
+  api_key: 'place',
+  audit: 'place',
+  identity_provider: 'instance',
+}
+
+/** The scope that a row names, or that of its permission's noun; null where no permission is asked. */
+export function scopeOf(row: Endpoint): AccessScope | null {
+  if (typeof row.access !== 'string' || row.access === 'authenticated') return null
+  return row.scope ?? SCOPE_OF_NOUN[row.access.split(':')[0] ?? ''] ?? 'workspace'
+}
+
 /** One row of the endpoint table. Routing, validation, authorization, OpenAPI and the client come from it. */
 export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
@@ -13,6 +38,8 @@ export interface Endpoint {
   readonly summary: string
   readonly tag: string
   readonly access: Access
+  /** Where the noun of the permission does not say it. */
+  readonly scope?: AccessScope
   readonly params?: z.ZodType
   readonly query?: z.ZodType
   readonly body?: z.ZodType
@@ -21,10 +48,19 @@ export interface Endpoint {
   readonly status: 200 | 201 | 204 | 302
   /** What it may answer beside the errors that every endpoint shares (see COMMON_ERRORS). */
   readonly errors: readonly ErrorCode[]
+  /** Where it is not what `rateClassOf` makes of the rest. */
+  readonly rate?: RateClass
   /** Reads and sets the cookies of the browser: the refresh token, and what a log-in elsewhere is bound to. */
   readonly cookie?: true
   /** Honours `If-Match` and answers with an `ETag`. */
   readonly etag?: true
+}
+
+/** A stranger who changes something brings what proves that he may. */
+export function rateClassOf({ rate, method, access }: Endpoint): RateClass {
+  if (rate) return rate
+  if (method === 'GET') return 'read'
+  return typeof access === 'string' ? 'write' : 'credentials'
 }
 
 export const BASE_PATH = '/api/v1'

@@ -123,7 +123,7 @@ export function makeSessions(deps: SessionsDeps): Sessions {
         refreshed_at: at.toISOString(),
         expires_at: endOf(at, new Date(row.created_at)),
         ip_address: caller.ip_address,
-        user_agent,
+        user_agent: user_agent ?? row.user_agent,
       }
       if (!(await rotateRefresh(tx, row, next))) return null
       return { row: { ...row, ...next }, user, refresh_token }

@@ -8,8 +8,9 @@ import type { Database } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
-import { openAuthority, readGivenIdentity, type ServerIdentity } from './authority.ts'
+import { openAuthority, type ServerIdentity } from './authority.ts'
 import { serverNames } from './certificate-rules.ts'
+import { givenIdentity, readGiven } from './given-identity.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'nxmesh-ca-'))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -101,19 +102,25 @@ forEachEngine((_engine, open) => {
     const files = { certificate_file: join(data_dir, 'c.pem'), key_file: join(data_dir, 'k.pem') }
     writeFileSync(files.certificate_file, identity.chain_pem)
     writeFileSync(files.key_file, identity.key_pem)
-    const given = readGivenIdentity(files, new Date())
+    const read = async (days_later = 0) =>
+      givenIdentity(files, await readGiven(files), new Date(Date.now() + days_later * DAY_MS))
+    const given = await read()
     expect(given).toMatchObject({ ca_fingerprint: identity.ca_fingerprint, made_by: 'operator' })
     expect(await acceptedUnder(given, 'localhost')).toBe(true)
-    const read = (days_later = 0) => readGivenIdentity(files, new Date(Date.now() + days_later * DAY_MS))
-    expect(() => read(400)).toThrow('ended at')
+    await expect(read(400)).rejects.toThrow('ended at')
+    await expect(read(-3)).rejects.toThrow('not valid before')
+    // Its end is not written yet: the leaf would be taken for what agents pin.
+    writeFileSync(files.certificate_file, identity.chain_pem.slice(0, -40))
+    await expect(read()).rejects.toThrow('no whole certificate')
+    writeFileSync(files.certificate_file, identity.chain_pem)
     writeFileSync(files.key_file, other.key_pem)
-    expect(() => read()).toThrow('k.pem is not the key')
+    await expect(read()).rejects.toThrow('k.pem is not the key')
     writeFileSync(files.key_file, 'nonsense')
-    expect(() => read()).toThrow('no readable private key')
+    await expect(read()).rejects.toThrow('no readable private key')
     writeFileSync(files.certificate_file, 'nonsense')
-    expect(() => read()).toThrow('no readable certificate')
+    await expect(read()).rejects.toThrow('no readable certificate')
     rmSync(files.certificate_file)
-    expect(() => read()).toThrow('cannot be read')
+    await expect(read()).rejects.toThrow('cannot be read')
   })
 })
 

@@ -49,7 +49,7 @@ export async function openAuthority(deps: AuthorityDeps, names: readonly string[
   const folder = join(deps.data_dir, 'tls')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const server = readServer(deps, folder, ca, names) ?? (await makeServer(deps, folder, ca, names))
-  writeFileDurably(join(folder, 'ca.pem'), ca.certificate_pem, 0o644)
+  publish(join(folder, 'ca.pem'), ca.certificate_pem)
   return {
     chain_pem: `${server.certificate_pem.trim()}\n${ca.certificate_pem.trim()}\n`,
     key_pem: server.key_pem,
@@ -60,7 +60,13 @@ export async function openAuthority(deps: AuthorityDeps, names: readonly string[
   }
 }
 
-const fingerprint = (certificate: X509Certificate) =>
+/** For people and programs that shall trust the master. */
+function publish(file: string, ca_pem: string): void {
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== ca_pem) writeFileDurably(file, ca_pem, 0o644)
+}
+
+/** SHA-256 of the DER, lower-case hex. */
+export const fingerprint = (certificate: X509Certificate): string =>
   createHash('sha256').update(certificate.raw).digest('hex')
 
 async function makeStoredCa(deps: AuthorityDeps): Promise<StoredCa> {
@@ -123,66 +129,5 @@ function readServer(
     return fits ? { certificate_pem: kept.certificate_pem, key_pem } : null
   } catch {
     return null
-  }
-}
-
-/** A chain and key that the operator gave. Agents pin the last certificate of the chain. */
-export function readGivenIdentity(
-  files: { certificate_file: string; key_file: string },
-  now: Date,
-): ServerIdentity {
-  const chain_pem = readPem(files.certificate_file)
-  const key_pem = readPem(files.key_file)
-  const blocks = chain_pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  const [leaf, last] = [
-    parsed(files.certificate_file, blocks[0]),
-    parsed(files.certificate_file, blocks.at(-1)),
-  ]
-  if (!keyFits(leaf, key_pem, files.key_file)) {
-    throw new CertificateError(
-      `${files.key_file} is not the key of the first certificate in ${files.certificate_file}.`,
-    )
-  }
-  if (leaf.validToDate <= now) {
-    throw new CertificateError(
-      `The certificate in ${files.certificate_file} ended at ${leaf.validToDate.toISOString()}.`,
-    )
-  }
-  return {
-    chain_pem,
-    key_pem,
-    ca_pem: `${blocks.at(-1)}\n`,
-    ca_fingerprint: fingerprint(last),
-    not_after: leaf.validToDate,
-    made_by: 'operator',
-  }
-}
-
-function readPem(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new CertificateError(`${file} cannot be read: ${(cause as Error).message}`, { cause })
-  }
-}
-
-function parsed(file: string, pem: string | undefined): X509Certificate {
-  try {
-    if (pem === undefined) throw new Error('there is none')
-    return new X509Certificate(pem)
-  } catch (cause) {
-    throw new CertificateError(`${file} holds no readable certificate: ${(cause as Error).message}`, {
-      cause,
-    })
-  }
-}
-
-function keyFits(leaf: X509Certificate, key_pem: string, file: string): boolean {
-  try {
-    return leaf.checkPrivateKey(createPrivateKey(key_pem))
-  } catch (cause) {
-    throw new CertificateError(`${file} holds no readable private key: ${(cause as Error).message}`, {
-      cause,
-    })
   }
 }

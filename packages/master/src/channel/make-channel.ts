@@ -5,6 +5,7 @@ import type { Server, WebSocketHandler } from 'bun'
 import type { Logger } from 'pino'
 import type { AuditLog } from '../audit/audit.ts'
 import { pathWithQuery } from '../http/request-path.ts'
+import { securityHeaders } from '../http/security-headers.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import { type Admission, makeAdmission } from './admission.ts'
 import type { AgentKeys } from './agent-keys.ts'
@@ -167,15 +168,20 @@ function refusalAnswer(reason: RefusalReason, now: Date): Response {
       ? [{ field: 'timestamp', message: `The master's time is ${now.toISOString()}` }]
       : []
   const body: ErrorBody = { error: { code, message: `${ERRORS[code].title} (${said})`, details } }
-  const headers = {
+  return answer(ERRORS[code].status, body, {
     [REFUSAL_HEADERS.reason]: said,
     [REFUSAL_HEADERS.time]: String(now.getTime()),
-    'cache-control': 'no-store',
-  }
-  return Response.json(body, { status: ERRORS[code].status, headers })
+  })
 }
 
 function busy(message: string): Response {
   const body: ErrorBody = { error: { code: 'UNAVAILABLE', message, details: [] } }
-  return Response.json(body, { status: ERRORS.UNAVAILABLE.status, headers: { 'retry-after': '1' } })
+  return answer(ERRORS.UNAVAILABLE.status, body, { 'retry-after': '1' })
+}
+
+/** The channel is served over TLS only. */
+function answer(status: number, body: ErrorBody, headers: Record<string, string>): Response {
+  const response = new Response(JSON.stringify(body), { status, headers: securityHeaders(true) })
+  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
+  return response
 }

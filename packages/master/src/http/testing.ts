@@ -9,6 +9,7 @@ import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
 import { newId } from '../ids.ts'
+import type { Secrets } from '../secrets/secrets.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
 import { makeTenancyDoors } from '../tenancy/make-tenancy.ts'
 import { makePlaces } from '../tenancy/places.ts'
@@ -27,6 +28,7 @@ export interface TestApp {
   readonly database: Database
   readonly clock: TestClock
   readonly setup_token: string
+  readonly secrets: Secrets
   /** What was logged, as JSON lines. */
   readonly logged: string[]
   /** Requests that asked for the idle timeout to be lifted. */
@@ -47,6 +49,7 @@ export interface TestOptions {
   /** How identity providers are asked; the default is the plain fetch, which reaches loopback. */
   readonly outgoing?: AccessDeps['outgoing']
   readonly provider_endpoints?: AccessDeps['provider_endpoints']
+  readonly body_ms?: HttpDeps['body_ms']
 }
 
 export const OWNER = { email: 'owner@example.com', password: 'correct horse battery' } as const
@@ -91,12 +94,14 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     ready: async () => true,
     version: 'test',
     ...(options.rates ? { rates: options.rates } : {}),
+    ...(options.body_ms ? { body_ms: options.body_ms } : {}),
   })
   const app: TestApp = {
     database,
     clock,
     logged,
     setup_token: (await area.setup.issueToken()) ?? '',
+    secrets,
     held: 0,
     fetch(path, init = {}, connection = {}) {
       const url = path.startsWith('https:') ? path : ORIGIN + path

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
 import { forEachEngine } from '../../database/testing.ts'
+import { everyClass } from '../../http/rate-limiter.ts'
 import {
   api,
   closeTestApps,
@@ -26,7 +27,10 @@ forEachEngine((_engine, open) => {
   let issuer: TestIssuer
   let provider_id: string
   beforeAll(async () => {
-    app = await openTestApp({ database: await open(), rates: { address: { burst: 1e6, per_s: 1e6 } } })
+    app = await openTestApp({
+      database: await open(),
+      rates: { address: everyClass({ burst: 1e6, per_s: 1e6 }) },
+    })
     owner = await app.owner()
     issuer = await openTestIssuer(app.clock.now)
     provider_id = await addProvider(owner.client, issuer, { name: 'Company' })

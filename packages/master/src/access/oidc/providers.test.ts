@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ROLE_IDS } from '@nxmesh/contract'
 import { closeTestApps, codeOf, openTestApp, type TestApp } from '../../http/testing.ts'
+import { makeOutgoing } from '../../outgoing/make-outgoing.ts'
 import type { ProviderEndpoints } from './provider-endpoints.ts'
 import { openTestIssuer, type TestIssuer } from './testing-issuer.ts'
 import { addProvider, enter, logIn, refusals } from './testing-login.ts'
@@ -99,6 +100,20 @@ describe('an issuer', () => {
     expect((await problems({ name: 'Fixed' }))[0]).toBe('CONFLICT')
     await owner.client.call('identity_providers_delete', { params: { id } })
   })
+})
+
+test('a provider inside the network is reached only where that is allowed', async () => {
+  const come = async (allow: string[]) => {
+    const on = await openTestApp({ outgoing: makeOutgoing({ allow }) })
+    on.clock.advance(app.clock.now().getTime() - on.clock.now().getTime())
+    const { client } = await on.owner()
+    return await logIn(on, await addProvider(client, issuer, { name: 'Inside' }))
+  }
+  const refused = await come([]).catch(error => [error.code, error.details[0].field, error.message])
+  expect(refused).toEqual(['VALIDATION_ERROR', 'issuer', expect.stringContaining('outgoing.allow')])
+  const { page, browser } = await come(['127.0.0.1'])
+  expect(page.url.pathname).toBe('/agents')
+  expect((await enter(browser)).me.permissions).toEqual([])
 })
 
 test('a provider that goes away during a log-in is told in a word', async () => {
