@@ -104,6 +104,7 @@ export function compose(base: Compose): Composed {
     tenancy,
     places,
     masterUrl: base.masterUrl,
+    outgoing: base.outgoing,
     log: logOf('access'),
   })
 

@@ -36,6 +36,15 @@ export const MASTER_LIMITS = {
   /** A token whose key is not known makes the keys be read again, at most this often. */
   signing_keys_reload_ms: 10_000,
 
+  // Identity providers
+  provider_answer_s: 10,
+  provider_clock_tolerance_s: 30,
+  /** How long what an issuer says of itself is taken from memory, and of how many. */
+  discovery_keep_ms: 600_000,
+  discoveries_kept: 100,
+  /** A longer ID token is not sent along at log-out: URLs have an end. */
+  id_token_hint_chars: 4_096,
+
   // Secrets
   master_key_command_ms: 10_000,
   key_file_bytes: 4_096,

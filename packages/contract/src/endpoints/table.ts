@@ -4,6 +4,7 @@ import { auditEndpoints } from './audit.ts'
 import { upstreamEndpoints, virtualHostEndpoints } from './config.ts'
 import { deploymentEndpoints } from './deployments.ts'
 import type { Endpoint } from './endpoint.ts'
+import { identityProviderEndpoints } from './identity-providers.ts'
 import { apiKeyEndpoints, roleEndpoints, userEndpoints } from './people.ts'
 import { tenancyEndpoints } from './tenancy.ts'
 
@@ -20,6 +21,7 @@ export const ENDPOINTS = {
   ...roleEndpoints,
   ...apiKeyEndpoints,
   ...auditEndpoints,
+  ...identityProviderEndpoints,
   ...tenancyEndpoints,
   ...agentEndpoints,
   ...prefixed('upstreams', upstreamEndpoints),

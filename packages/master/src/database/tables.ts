@@ -1,6 +1,9 @@
 import type {
   ApiKeyTable,
+  IdentityProviderTable,
+  IdentityTable,
   InvitationTable,
+  PendingLoginTable,
   ResetLinkTable,
   RoleBindingTable,
   RoleTable,
@@ -41,6 +44,9 @@ export interface Tables {
   invitations: InvitationTable
   reset_links: ResetLinkTable
   api_keys: ApiKeyTable
+  identity_providers: IdentityProviderTable
+  identities: IdentityTable
+  pending_logins: PendingLoginTable
   // http
   idempotency_keys: IdempotencyTable
   // database

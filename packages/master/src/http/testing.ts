@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ApiError, BASE_PATH, type Client, ENDPOINTS, makeClient } from '@nxmesh/contract'
 import pino from 'pino'
 import { makeAccess } from '../access/access-service.ts'
-import { makeAccessArea } from '../access/make-access.ts'
+import { type AccessDeps, makeAccessArea } from '../access/make-access.ts'
 import type { Standings } from '../access/standing.ts'
 import { openTestAudit } from '../audit/testing.ts'
 import type { Database } from '../database/database.ts'
@@ -50,6 +50,9 @@ export interface TestOptions {
   readonly usages?: readonly WorkspaceUsage[]
   readonly originsChanged?: WorkspacesDeps['originsChanged']
   readonly rates?: HttpDeps['rates']
+  /** How identity providers are asked; the default is the plain fetch, which reaches loopback. */
+  readonly outgoing?: AccessDeps['outgoing']
+  readonly provider_endpoints?: AccessDeps['provider_endpoints']
   readonly body_ms?: HttpDeps['body_ms']
 }
 
@@ -78,6 +81,8 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     access: makeAccess(places),
     tenancy: makeTenancy(common),
     masterUrl: () => ORIGIN,
+    outgoing: options.outgoing ?? { fetch: (url, init) => fetch(url, init as RequestInit) },
+    ...(options.provider_endpoints ? { provider_endpoints: options.provider_endpoints } : {}),
   })
   const tenancy = makeTenancyDoors({
     ...common,

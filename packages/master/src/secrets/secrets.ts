@@ -8,6 +8,7 @@ export type OwnPurpose =
   | 'server_certificate'
   | 'idempotent_answer'
   | 'token_signing'
+  | 'provider_login'
 
 /** Who opens a secret, and what for; every opening is in the audit log as `secret.read`. */
 export type SecretReader = OwnRead | CausedRead

@@ -4,6 +4,7 @@ import { claimsAndFollowers } from './0002-claims-and-followers.ts'
 import { peopleAndRoles } from './0003-people-and-roles.ts'
 import { auditAndKeys } from './0004-audit-and-keys.ts'
 import { agentSecurity } from './0005-agent-security.ts'
+import { identityProviders } from './0006-identity-providers.ts'
 
 /** In order of their names. Compiled in, so that the executable needs no folder beside it. A migration that was released never changes. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -12,4 +13,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003-people-and-roles': peopleAndRoles,
   '0004-audit-and-keys': auditAndKeys,
   '0005-agent-security': agentSecurity,
+  '0006-identity-providers': identityProviders,
 }
