@@ -16,8 +16,8 @@ export interface Sample {
   /** Why a role with the endpoint's permission alone does not get through; the built-in roles do. */
   readonly needs_more?: string
   /**
-   * A list that shows what the caller may see to whoever has the permission: `unasked` where no place is named, `inside` the
-   * organization that is named, or `everywhere`.
+   * A list that shows what the caller may see to whoever has the permission: `unasked` where no place is named, also `inside`
+   * the organization that is named, or `everywhere`.
    */
   readonly filtered?: 'unasked' | 'inside' | 'everywhere'
   /** An account lies in no place: who may not see it is told that there is none. */
@@ -131,7 +131,7 @@ export const SAMPLES: Readonly<Record<OperationId, Sample>> = {
     make: async world => ({ params: { id: world.own.workspace_id } }),
     also: ['CONFLICT'],
   },
-  audit_log_list: { make: inPlace, filtered: 'unasked' },
+  audit_log_list: { make: inPlace, filtered: 'inside' },
 
   users_list: { make: inPlace, filtered: 'unasked' },
   users_get: { make: userId, hidden: true },

@@ -39,9 +39,10 @@ function expected(row: Endpoint, sample: Sample, actor: Actor, at: Place, level:
   if (bound === null) return 'in'
   const outside = sample.hidden ? 'NOT_FOUND' : 'FORBIDDEN'
   if (sample.filtered === 'everywhere') return 'in'
-  if (level === 'instance') return sample.filtered === 'unasked' ? 'in' : outside
+  if (level === 'instance') return sample.filtered ? 'in' : outside
   if (bound.organization_id !== at.organization_id) return 'NOT_FOUND'
-  if (bound.workspace_id === null || sample.filtered === 'inside') return 'in'
+  if (bound.workspace_id === null) return 'in'
+  if (level === 'organization' && sample.filtered === 'inside') return 'in'
   if (level === 'workspace') return bound.workspace_id === at.workspace_id ? 'in' : 'NOT_FOUND'
   // Whoever belongs to a workspace may read the name of its organization.
   return row.access === 'organization:read' ? 'in' : outside

@@ -78,6 +78,7 @@ export const tenancyEndpoints = {
     summary: 'List the workspaces of an organization',
     tag,
     access: 'workspace:read',
+    scope: 'organization',
     params: IdParams,
     query: PageQuery,
     response: list(Workspace),

@@ -4,7 +4,7 @@ import type { Run } from './run.ts'
 
 /**
  * A deployment gets its order when its row is written; where others went out to agents since with a later one, it gets a new
- * one, or agents would refuse it. When this resolves, nothing in this workspace was sent with a higher order.
+ * one, or agents would refuse it. When this resolves, nothing in this workspace was sent, or will be before it, with a higher order.
  */
 export async function renewOrder(engine: Engine, lane: Lane, run: Run): Promise<void> {
   const { db, tenancy } = engine.deps
@@ -21,4 +21,6 @@ export async function renewOrder(engine: Engine, lane: Lane, run: Run): Promise<
     })
     Object.assign(run, order)
   }
+  // Taken from this moment on: whoever asks before this one has sent gets a higher order, and comes after it.
+  lane.highest_generation = run.generation
 }
