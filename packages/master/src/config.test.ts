@@ -2,6 +2,7 @@ import { afterAll, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { networksOf } from './addresses.ts'
 import { loadConfig, printConfig } from './config.ts'
 import type { ConfigSources } from './config-values.ts'
 
@@ -102,7 +103,7 @@ test('an unknown or doubled setting is an error, wherever it stands', async () =
 })
 
 test('ranges inside that may be reached come as a list', async () => {
-  const ranges = { outgoing_allow: ['10.1.0.0/16', 'fd00::1'] }
+  const ranges = { outgoing_allow: networksOf(['10.1.0.0/16', 'fd00::1']) }
   expect(await loadConfig({ file: file('outgoing:\n  allow: [10.1.0.0/16, "fd00::1"]\n') })).toMatchObject(
     ranges,
   )
@@ -124,7 +125,7 @@ test('values that make no sense are refused with the reason and the place', asyn
   await refused({ flags: { 'public-url': 'https://a/b' } }, 'public_url')
   await refused({ flags: { 'tls-key-file': '/k' } }, 'tls.certificate_file is needed')
   await refused({ flags: { 'log-level': 'loud' } }, 'log.level')
-  await refused({ flags: { 'outgoing-allow': '10.0.0.0/8, idp.example' } }, 'not idp.example')
+  await refused({ flags: { 'outgoing-allow': '10.0.0.0/8, idp.example' } }, 'must be an IPv4 or IPv6 network')
   await refused({ file: file('outgoing:\n  allow: [10.0.0.0/40]') }, 'outgoing.allow must hold')
   await refused({ flags: { 'data-dir': '' } }, 'data_dir must not be empty')
 })

@@ -9,7 +9,6 @@ import {
   findValues,
 } from './config-values.ts'
 import { MASTER_LIMITS } from './limits.ts'
-import { parseRange } from './outgoing/address-rules.ts'
 import type { MasterKeySource } from './secrets/master-key.ts'
 
 export { ConfigError } from './config-values.ts'
@@ -37,7 +36,7 @@ export interface MasterConfig {
   readonly tls: { readonly certificate_file: string; readonly key_file: string } | null
   readonly master_key: MasterKeySource
   /** Ranges that `Outgoing` reaches though they are not public. */
-  readonly outgoing_allow: readonly string[]
+  readonly outgoing_allow: readonly Network[]
   /** Whose X-Forwarded-For counts. */
   readonly trusted_proxies: readonly Network[]
   readonly agent_keys: { readonly max_age_days: number; readonly grace_s: number }
@@ -83,7 +82,7 @@ function toConfig(found: FoundValues): MasterConfig {
       file: resolve(found.master_key_file?.text ?? join(data_dir, 'master.key')),
       may_create: found.master_key_file === undefined,
     },
-    outgoing_allow: toRanges(found, 'outgoing.allow'),
+    outgoing_allow: toNetworks(found, 'outgoing.allow'),
     trusted_proxies: toNetworks(found, 'trusted_proxies'),
     agent_keys: {
       max_age_days: toNumber(found, 'agent_keys.max_age_days', MASTER_LIMITS.agent_key_max_age_days),
@@ -99,22 +98,11 @@ const toList = (found: FoundValues, key: OptionKey): string[] =>
     .map(one => one.trim())
     .filter(one => one !== '')
 
-function toRanges(found: FoundValues, key: OptionKey): string[] {
-  const list = toList(found, key)
-  const wrong_one = list.find(one => parseRange(one) === null)
-  if (wrong_one !== undefined)
-    throw wrong(
-      found,
-      key,
-      `must hold addresses and ranges such as 10.1.0.0/16 or fd00::/8, not ${wrong_one}`,
-    )
-  if (list.length > MASTER_LIMITS.outgoing_ranges)
-    throw wrong(found, key, `must hold at most ${MASTER_LIMITS.outgoing_ranges} ranges`)
-  return list
-}
-
 function toNetworks(found: FoundValues, key: OptionKey): readonly Network[] {
-  return toList(found, key).flatMap(one => {
+  const list = toList(found, key)
+  if (list.length > MASTER_LIMITS.networks_in_setting)
+    throw wrong(found, key, `must hold at most ${MASTER_LIMITS.networks_in_setting} networks`)
+  return list.flatMap(one => {
     try {
       return networksOf([one])
     } catch (error) {

@@ -101,5 +101,5 @@ export const MASTER_LIMITS = {
   outgoing_redirects: 3,
   outgoing_addresses_tried: 3,
   outgoing_at_once: 64,
-  outgoing_ranges: 1_000,
+  networks_in_setting: 1_000,
 } as const

@@ -1,12 +1,13 @@
-import { BlockList, isIP } from 'node:net'
+import { addressText, contains, type IpAddress, type Network, parseAddress } from '@nxmesh/contract/addresses'
+import { networksOf } from '../addresses.ts'
 
 /** What the setting `outgoing.allow` opens, and what is refused without it. Pure. */
 
 export interface Allowed {
   /** Whether a range holds the address. */
-  covers(address: string): boolean
+  covers(address: IpAddress): boolean
   /** Whether a range is this one address and nothing else. */
-  names(address: string): boolean
+  names(address: IpAddress): boolean
 }
 
 export interface Judgement {
@@ -15,8 +16,6 @@ export interface Judgement {
   /** What kind of address it is, for a person; null: it may be connected to. */
   readonly refused: string | null
 }
-
-type Family = 'ipv4' | 'ipv6'
 
 /** IANA's special-purpose registries (RFC 6890 and its updates): what is not somebody's public server. */
 const REFUSED: readonly (readonly [kind: string, ...ranges: string[]])[] = [
@@ -49,85 +48,42 @@ const METADATA = new Set([
   'fd20:ce::254',
 ])
 
-const KINDS = REFUSED.map(([kind, ...ranges]) => ({ kind, within: rangesOf(ranges) }))
-const PUBLIC_IPV6 = rangesOf(['2000::/3'])
+const KINDS = REFUSED.map(([kind, ...cidrs]) => ({ kind, networks: networksOf(cidrs) }))
+const PUBLIC_IPV6 = networksOf(['2000::/3'])
 /** RFC 6052: an IPv4 address stands in the last 32 bits. */
-const NAT64 = rangesOf(['64:ff9b::/96'])
+const NAT64 = networksOf(['64:ff9b::/96'])
+const IPV4_MASK = 0xffff_ffffn
+const WIDTH = { 4: 32, 6: 128 } as const
 
-/** `text`: a CIDR or an address. Null when it is neither. */
-export function parseRange(text: string): { address: string; prefix: number; family: Family } | null {
-  const [, address = '', length] = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
-  const version = isIP(address)
-  const bits = version === 4 ? 32 : 128
-  const prefix = length === undefined ? bits : Number(length)
-  if (version === 0 || prefix > bits) return null
-  return { address: canonical(address), prefix, family: version === 4 ? 'ipv4' : 'ipv6' }
-}
+const isIn = (networks: readonly Network[], address: IpAddress): boolean =>
+  networks.some(network => contains(network, address))
 
-/** Throws for a text that is no range: settings are checked before. */
-export function allowedOf(texts: readonly string[]): Allowed {
-  const within = rangesOf(texts)
-  const single = new Set(
-    texts.flatMap(text => {
-      const range = parseRange(text)
-      return range && range.prefix === (range.family === 'ipv4' ? 32 : 128) ? [range.address] : []
-    }),
-  )
-  return { covers: within, names: address => single.has(address) }
-}
+export const allowedOf = (networks: readonly Network[]): Allowed => ({
+  covers: address => isIn(networks, address),
+  names: address => networks.some(one => one.prefix === WIDTH[one.version] && contains(one, address)),
+})
 
 /** Whether an address, as a resolver or a URL gives it, may be connected to. */
 export function judge(given: string, allow: Allowed): Judgement {
-  if (isIP(given) === 0 || given.includes('%')) return { address: given, refused: 'no plain address' }
-  const address = plainAddress(given)
+  const parsed = parseAddress(given)
+  if (!parsed) return { address: given, refused: 'no plain address' }
+  const address = addressText(parsed)
   if (METADATA.has(address))
-    return { address, refused: allow.names(address) ? null : 'the metadata service of a cloud' }
-  return { address, refused: allow.covers(address) ? null : refusedKind(address, allow) }
+    return { address, refused: allow.names(parsed) ? null : 'the metadata service of a cloud' }
+  return { address, refused: allow.covers(parsed) ? null : refusedKind(parsed, allow) }
 }
 
-function refusedKind(address: string, allow: Allowed): string | null {
-  const found = KINDS.find(({ within }) => within(address))
+function refusedKind(address: IpAddress, allow: Allowed): string | null {
+  const found = KINDS.find(({ networks }) => isIn(networks, address))
   if (found) return found.kind
-  if (isIP(address) === 4) return null
-  if (NAT64(address)) return judge(embedded(address), allow).refused
-  return PUBLIC_IPV6(address) ? null : 'no public address'
-}
-
-/** Lists of their own for the two families: one list would hold IPv4 addresses against IPv6 ranges as well. */
-function rangesOf(texts: readonly string[]): (address: string) => boolean {
-  const lists = { ipv4: new BlockList(), ipv6: new BlockList() }
-  for (const text of texts) {
-    const range = parseRange(text)
-    if (!range) throw new Error(`${text} is no range of addresses`)
-    lists[range.family].addSubnet(range.address, range.prefix, range.family)
-  }
-  return address => {
-    const family = isIP(address) === 4 ? 'ipv4' : 'ipv6'
-    return lists[family].check(address, family)
-  }
+  if (address.version === 4) return null
+  const embedded = { version: 4, bits: address.bits & IPV4_MASK } as const
+  if (isIn(NAT64, address)) return judge(addressText(embedded), allow).refused
+  return isIn(PUBLIC_IPV6, address) ? null : 'no public address'
 }
 
 /** The address that a socket has when it was asked for `given`. */
-export const plainAddress = (given: string): string => unmapped(canonical(given))
-
-/** The one spelling of RFC 5952; of IPv4 there is only one that `isIP` takes. */
-function canonical(address: string): string {
-  return isIP(address) === 6 ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address
-}
-
-/** RFC 4291 section 2.5.5.2: the socket would connect to the IPv4 address. */
-function unmapped(address: string): string {
-  return /^::ffff:[0-9a-f]+:[0-9a-f]+$/.test(address) ? embedded(address) : address
-}
-
-/** The IPv4 address in the last 32 bits of one in canonical spelling. */
-function embedded(address: string): string {
-  const [high = '', low = ''] = address.endsWith('::')
-    ? ['0', '0']
-    : address.replace('::', ':0:0:').split(':').slice(-2)
-  const bits = [high, low].flatMap(part => {
-    const value = Number.parseInt(part === '' ? '0' : part, 16)
-    return [value >> 8, value & 0xff]
-  })
-  return bits.join('.')
+export function plainAddress(given: string): string {
+  const parsed = parseAddress(given)
+  return parsed ? addressText(parsed) : given
 }

@@ -1,5 +1,6 @@
 import { lookup as lookUp } from 'node:dns/promises'
 import { isIP } from 'node:net'
+import type { Network } from '../addresses.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import { type Allowed, allowedOf, judge } from './address-rules.ts'
 import { type Exchanged, type ExchangeRules, exchange, UnconnectedError } from './exchange.ts'
@@ -8,7 +9,7 @@ import { firstHop, type Hop, nextHop, redirect } from './request-rules.ts'
 
 export interface OutgoingDeps {
   /** The setting `outgoing.allow`: ranges (CIDR) and addresses that are reached though they are not public. */
-  readonly allow: readonly string[]
+  readonly allow: readonly Network[]
   /** The addresses of a host name; the default asks as every program of the machine does. */
   readonly lookup?: (name: string) => Promise<readonly string[]>
   /** PEM: the authorities to trust, in place of those of the runtime. */

@@ -7,6 +7,7 @@ import {
 } from 'node:http'
 import { createServer as createTls } from 'node:https'
 import { type AddressInfo, createServer as createTcp, type Server as TcpServer } from 'node:net'
+import { networksOf } from '../addresses.ts'
 import { loadMaker } from '../certificates/load-maker.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import { makeOutgoing, type OutgoingDeps } from './make-outgoing.ts'
@@ -99,7 +100,7 @@ afterAll(() => {
 })
 
 const client = (more: Partial<OutgoingDeps> = {}) =>
-  makeOutgoing({ allow: [`${GOOD}/32`], ca, lookup: async () => [GOOD], ...more })
+  makeOutgoing({ allow: networksOf([`${GOOD}/32`]), ca, lookup: async () => [GOOD], ...more })
 const plain = (path = '/', host = 'good.example') => `http://${host}:${plain_port}${path}`
 const tls = (path = '/', host = 'good.example') => `https://${host}:${tls_port}${path}`
 
@@ -150,13 +151,14 @@ describe('a request goes out', () => {
 
   test('to the next address of a host whose first one does not answer', async () => {
     const lookup = async () => ['127.0.0.9', GOOD]
-    const allow = ['127.0.0.9', GOOD]
+    const allow = networksOf(['127.0.0.9', GOOD])
     expect(await (await client({ lookup, allow }).fetch(plain())).json()).toMatchObject({ at: 'good' })
   })
 
   test('past the proxies that the environment names', async () => {
-    const script = `import { makeOutgoing } from ${JSON.stringify(`${import.meta.dir}/make-outgoing.ts`)}
-      const { fetch } = makeOutgoing({ allow: ['${GOOD}'], lookup: async () => ['${GOOD}'] })
+    const script = `import { networksOf } from ${JSON.stringify(`${import.meta.dir}/../addresses.ts`)}
+      import { makeOutgoing } from ${JSON.stringify(`${import.meta.dir}/make-outgoing.ts`)}
+      const { fetch } = makeOutgoing({ allow: networksOf(['${GOOD}']), lookup: async () => ['${GOOD}'] })
       console.log(await (await fetch('${plain()}')).text())`
     const nowhere = 'http://127.0.0.9:1'
     const proxies = { HTTP_PROXY: nowhere, http_proxy: nowhere, ALL_PROXY: nowhere, NODE_USE_ENV_PROXY: '1' }
@@ -320,7 +322,7 @@ describe('a certificate', () => {
   test('for another name, or of an unknown authority, is not trusted, whatever the environment says', async () => {
     expect(await refusal(tls('/', 'wrong.example'))).toMatchObject({ reason: 'untrusted' })
     process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
-    const unknown = makeOutgoing({ allow: [GOOD], lookup: async () => [GOOD] })
+    const unknown = makeOutgoing({ allow: networksOf([GOOD]), lookup: async () => [GOOD] })
     const reason = await unknown.fetch(tls()).catch((error: OutgoingError) => error.reason)
     delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
     expect(reason).toBe('untrusted')

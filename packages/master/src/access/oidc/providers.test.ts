@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ROLE_IDS } from '@nxmesh/contract'
+import { networksOf } from '../../addresses.ts'
 import { closeTestApps, codeOf, openTestApp, type TestApp } from '../../http/testing.ts'
 import { makeOutgoing } from '../../outgoing/make-outgoing.ts'
 import type { ProviderEndpoints } from './provider-endpoints.ts'
@@ -104,7 +105,7 @@ describe('an issuer', () => {
 
 test('a provider inside the network is reached only where that is allowed', async () => {
   const come = async (allow: string[]) => {
-    const on = await openTestApp({ outgoing: makeOutgoing({ allow }) })
+    const on = await openTestApp({ outgoing: makeOutgoing({ allow: networksOf(allow) }) })
     on.clock.advance(app.clock.now().getTime() - on.clock.now().getTime())
     const { client } = await on.owner()
     return await logIn(on, await addProvider(client, issuer, { name: 'Inside' }))
