@@ -126,7 +126,7 @@ test('values that make no sense are refused with the reason and the place', asyn
   await refused({ flags: { 'tls-key-file': '/k' } }, 'tls.certificate_file is needed')
   await refused({ flags: { 'log-level': 'loud' } }, 'log.level')
   await refused({ flags: { 'outgoing-allow': '10.0.0.0/8, idp.example' } }, 'must be an IPv4 or IPv6 network')
-  await refused({ file: file('outgoing:\n  allow: [10.0.0.0/40]') }, 'outgoing.allow must hold')
+  await refused({ file: file('outgoing:\n  allow: [10.0.0.0/40]') }, 'the prefix /40 does not fit')
   await refused({ flags: { 'data-dir': '' } }, 'data_dir must not be empty')
 })
 
