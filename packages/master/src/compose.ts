@@ -14,6 +14,7 @@ import { makeChannelServer } from './channel/make-channel.ts'
 import type { ConfigService } from './config/config.ts'
 import { configRoutes } from './config/config-routes.ts'
 import { makeConfigService } from './config/config-service.ts'
+import { configContents } from './config/contents.ts'
 import { versionReader } from './config/versions.ts'
 import type { Database } from './database/database.ts'
 import { deploymentsRoutes } from './deployments/deployments-routes.ts'
@@ -21,7 +22,7 @@ import { type DeploymentsService, makeDeployments } from './deployments/deployme
 import { type HttpApp, type HttpDeps, makeHttpApp } from './http/make-http-app.ts'
 import type { Secrets } from './secrets/secrets.ts'
 import type { ChannelDoor } from './serve.ts'
-import { makeTenancyDoors } from './tenancy/make-tenancy.ts'
+import { makeTenancyArea } from './tenancy/make-tenancy.ts'
 import { makePlaces } from './tenancy/places.ts'
 import type { Tenancy } from './tenancy/tenancy.ts'
 import { makeTenancy } from './tenancy/tenancy-service.ts'
@@ -127,18 +128,22 @@ export function compose(base: Compose): Composed {
   channel_server.listen(agents.listener)
   channel_server.listen(deployments.listener)
 
+  const tenants = makeTenancyArea({
+    ...common,
+    audit,
+    places,
+    own: accounts.bindings.own,
+    contents: [deployments.contents, configContents, agents.contents, accounts.contents],
+    log: logOf('tenancy'),
+  })
+
   const app = makeHttpApp({
     ...common,
     ...(base.rates ? { rates: base.rates } : {}),
     routes: {
       ...accounts.routes,
       ...auditRoutes(audit),
-      ...makeTenancyDoors({
-        ...common,
-        audit,
-        own: accounts.bindings.own,
-        usages: [agents.usage, config.usage],
-      }),
+      ...tenants.routes,
       ...fleet_doors.routes,
       ...configRoutes(config),
       ...deploymentsRoutes(deployments),
@@ -162,10 +167,14 @@ export function compose(base: Compose): Composed {
     },
     app,
     channel_door: channel_server,
-    recover: () => deployments.start(),
+    async recover() {
+      await deployments.start()
+      tenants.purger.wake()
+    },
     closeChannel: () => channel_server.stop(),
     async stop() {
       await channel_server.stop()
+      await tenants.purger.stop()
       await deployments.stop()
       await agents.stop()
     },

@@ -38,6 +38,15 @@ export async function agentsIn(db: Queryable, workspace_id: string): Promise<Age
   return await query.orderBy('created_at').orderBy('id').execute()
 }
 
+export async function agentIdsIn(db: Queryable, workspace_ids: readonly string[]): Promise<string[]> {
+  if (workspace_ids.length === 0) return []
+  const query = db
+    .selectFrom('agents')
+    .select('id')
+    .where('workspace_id', 'in', [...workspace_ids])
+  return (await query.execute()).map(row => row.id)
+}
+
 export async function agentById(db: Queryable, id: string): Promise<AgentRow | undefined> {
   return await db.selectFrom('agents').selectAll().where('id', '=', id).executeTakeFirst()
 }
@@ -82,6 +91,16 @@ export async function deleteAgent(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('agents').where('id', '=', id).execute()
 }
 
+/** All of these workspaces; their keys go with them. */
+export async function deleteAgentsIn(
+  tx: Tx,
+  workspace_ids: readonly string[],
+): Promise<Pick<AgentRow, 'id' | 'workspace_id'>[]> {
+  if (workspace_ids.length === 0) return []
+  const query = tx.deleteFrom('agents').where('workspace_id', 'in', [...workspace_ids])
+  return await query.returning(['id', 'workspace_id']).execute()
+}
+
 // --- Keys ---
 
 export async function keyById(db: Queryable, id: string): Promise<AgentKeyRow | undefined> {
@@ -107,12 +126,21 @@ export async function insertToken(tx: Tx, row: Insertable<Tables['bootstrap_toke
   await tx.insertInto('bootstrap_tokens').values(row).execute()
 }
 
-export async function countTokens(db: Queryable, workspace_id: string): Promise<number> {
+export async function countTokens(db: Queryable, workspace_ids: readonly string[]): Promise<number> {
+  if (workspace_ids.length === 0) return 0
   const query = db
     .selectFrom('bootstrap_tokens')
     .select(eb => eb.fn.countAll<number>().as('count'))
-    .where('workspace_id', '=', workspace_id)
+    .where('workspace_id', 'in', [...workspace_ids])
   return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
+export async function deleteTokensIn(tx: Tx, workspace_ids: readonly string[]): Promise<void> {
+  if (workspace_ids.length === 0) return
+  await tx
+    .deleteFrom('bootstrap_tokens')
+    .where('workspace_id', 'in', [...workspace_ids])
+    .execute()
 }
 
 export async function deleteDeadTokens(tx: Tx, workspace_id: string, now: string): Promise<void> {

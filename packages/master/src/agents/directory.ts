@@ -8,6 +8,8 @@ export interface Directory extends AgentDirectory {
   /** After the commit. */
   put(row: AgentRow): void
   remove(row: Pick<AgentRow, 'id' | 'workspace_id'>): void
+  /** After it was deleted, and its agents were removed. */
+  forgetWorkspace(workspace_id: string): void
 }
 
 type Entry = Omit<KnownAgent, 'online'>
@@ -80,6 +82,7 @@ export function makeDirectory(deps: { db: Database; isOnline: (agent_id: string)
     },
     put: row => change(row.workspace_id, row.id, entryOf(row)),
     remove: row => change(row.workspace_id, row.id, null),
+    forgetWorkspace: workspace_id => void workspaces.delete(workspace_id),
   }
 }
 

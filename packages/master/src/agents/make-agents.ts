@@ -4,13 +4,13 @@ import type { AuditLog } from '../audit/audit.ts'
 import type { Channel, ChannelListener } from '../channel/channel.ts'
 import { makeRefusals } from '../channel/refusals.ts'
 import type { Database } from '../database/database.ts'
-import type { Tenancy, WorkspaceUsage } from '../tenancy/tenancy.ts'
+import type { Tenancy, TenantContents } from '../tenancy/tenancy.ts'
 import type { AgentKeyRing } from './agent-keys-service.ts'
 import type { AgentDirectory, AgentPositions, Agents, BootstrapTokens, Registration } from './agents.ts'
 import { type AgentRoutes, agentRoutes } from './agents-routes.ts'
 import type { JoinTarget } from './agents-rules.ts'
 import { makeAgents } from './agents-service.ts'
-import { countAgents } from './agents-store.ts'
+import { agentContents } from './contents.ts'
 import { makeDirectory } from './directory.ts'
 import { makePresence } from './presence.ts'
 import { makeRegistration } from './registration-service.ts'
@@ -35,7 +35,7 @@ export interface AgentsArea {
   readonly directory: AgentDirectory
   /** The first listener of the channel: others find the agent's new facts in the directory. */
   readonly listener: ChannelListener
-  readonly usage: WorkspaceUsage
+  readonly contents: TenantContents
   /** The doors, once deployments are there. */
   open(deployments: AgentPositions): {
     readonly agents: Agents
@@ -55,10 +55,7 @@ export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
   return {
     directory,
     listener: presence.listener,
-    async usage(tx, workspace_id) {
-      const count = await countAgents(tx, [workspace_id])
-      return count === 0 ? [] : [{ field: 'agents', message: `${count} agents belong to it` }]
-    },
+    contents: agentContents({ ...deps, directory, presence }),
     open(deployments) {
       const agents = makeAgents({
         ...deps,

@@ -122,6 +122,8 @@ interface OrganizationTable {
   slug: string
   settings_json: string
   created_at: string
+  /** Not null: it is gone for everybody, and its rows are being deleted. */
+  deleted_at: string | null
 }
 
 interface WorkspaceTable {
@@ -137,4 +139,6 @@ interface WorkspaceTable {
   generation: number
   /** The number of the newest release, 0 before the first. */
   release_number: number
+  /** Not null: it is gone for everybody, and its rows are being deleted. */
+  deleted_at: string | null
 }

@@ -8,6 +8,8 @@ import {
 } from '@nxmesh/contract'
 import type { Access, Caller } from '../access/caller.ts'
 import type { ChannelListener } from '../channel/channel.ts'
+import type { TenantContents } from '../tenancy/tenancy.ts'
+import { deploymentContents } from './contents.ts'
 import { type DeploymentRow, deploymentOf, findDeployment, listDeployments } from './deployment-store.ts'
 import type { Deployments } from './deployments.ts'
 import type { DeliveryTimes, EngineDeps } from './engine.ts'
@@ -39,6 +41,7 @@ export interface DeploymentsService extends Deployments {
   labelsChanged(agent_id: string): Promise<void>
   /** After an agent was deleted. */
   forget(agent_id: string): Promise<void>
+  readonly contents: TenantContents
   readonly listener: ChannelListener
   /** Carries on after a restart; before agents can connect. */
   start(): Promise<void>
@@ -149,6 +152,7 @@ export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
       engine.recorder.also(tx => deletePosition(tx, agent_id))
       await engine.recorder.flushed()
     },
+    contents: deploymentContents(engine),
     listener: {
       async connected(agent_id, _facts, position) {
         const lane = await laneOf(agent_id)

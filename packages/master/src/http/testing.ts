@@ -11,9 +11,9 @@ import { openDatabase } from '../database/open-database.ts'
 import { newId } from '../ids.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
-import { makeTenancyDoors } from '../tenancy/make-tenancy.ts'
+import { makeTenancyArea } from '../tenancy/make-tenancy.ts'
 import { makePlaces } from '../tenancy/places.ts'
-import type { WorkspaceUsage } from '../tenancy/tenancy.ts'
+import type { TenantContents } from '../tenancy/tenancy.ts'
 import { makeTenancy } from '../tenancy/tenancy-service.ts'
 import type { Connection } from './connection.ts'
 import { type HttpDeps, makeHttpApp } from './make-http-app.ts'
@@ -44,7 +44,7 @@ export interface TestApp {
 export interface TestOptions {
   readonly database?: Database
   readonly routes?: Partial<Routes>
-  readonly usages?: readonly WorkspaceUsage[]
+  readonly contents?: readonly TenantContents[]
   readonly rates?: HttpDeps['rates']
 }
 
@@ -74,15 +74,16 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     tenancy: makeTenancy(common),
     masterUrl: () => ORIGIN,
   })
-  const tenancy = makeTenancyDoors({
+  const tenancy = makeTenancyArea({
     ...common,
     access: makeAccess(places),
     own: area.bindings.own,
-    usages: options.usages ?? [],
+    places,
+    contents: options.contents ?? [area.contents],
   })
   const http = makeHttpApp({
     ...common,
-    routes: { ...noRoutes(), ...area.routes, ...tenancy, ...options.routes },
+    routes: { ...noRoutes(), ...area.routes, ...tenancy.routes, ...options.routes },
     authenticator: area.authenticator,
     secrets,
     ready: async () => true,

@@ -1,29 +1,30 @@
 import { seesOrganization } from '../access/access-rules.ts'
 import type { Access, Scope } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
-import type { Database, Queryable } from '../database/database.ts'
+import type { Database, Queryable, Tx } from '../database/database.ts'
 import { sliceOf } from '../http/page.ts'
 import { MASTER_LIMITS } from '../limits.ts'
-import type { Workspaces, WorkspaceUsage } from './tenancy.ts'
+import type { Deletion } from './deletion.ts'
+import { requireConfirmed } from './deletion-rules.ts'
+import type { Workspaces } from './tenancy.ts'
 import {
   noOrganization,
   noWorkspace,
   refuseFull,
-  refuseInUse,
-  refuseTakenSlug,
+  refuseTaken,
+  workspaceEvent,
   workspaceOf,
 } from './tenancy-rules.ts'
 import {
   countWorkspaces,
-  deleteWorkspace,
   insertWorkspace,
   listWorkspaces,
   lockWorkspaceRow,
   organizationById,
   renameWorkspace,
   type WorkspaceRow,
+  workspaceBy,
   workspaceById,
-  workspaceBySlug,
 } from './tenancy-store.ts'
 
 export interface WorkspacesDeps {
@@ -32,21 +33,31 @@ export interface WorkspacesDeps {
   readonly access: Access
   readonly now: () => Date
   readonly newId: () => string
-  readonly usages: readonly WorkspaceUsage[]
+  readonly deletion: Deletion
 }
 
 const organizationScope = (organization_id: string): Scope => ({ type: 'organization', organization_id })
 const scopeOf = (workspace_id: string): Scope => ({ type: 'workspace', workspace_id })
-const eventOf = (action: string, row: { id: string; organization_id: string }) => ({
-  action: `workspace.${action}`,
-  object_type: 'workspace',
-  object_id: row.id,
-  organization_id: row.organization_id,
-  workspace_id: row.id,
-})
 
 export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
-  const { database, audit, access, now, newId, usages } = deps
+  const { database, audit, access, deletion, now, newId } = deps
+
+  /** `before`: null for a new one. What stays as it is is nobody's business. */
+  const requireFree = async (
+    tx: Tx,
+    wanted: Pick<WorkspaceRow, 'organization_id' | 'slug' | 'name'>,
+    before: Pick<WorkspaceRow, 'id' | 'slug' | 'name'> | null,
+  ) => {
+    for (const field of ['slug', 'name'] as const) {
+      if (before?.[field] === wanted[field]) continue
+      const holder = await workspaceBy(tx, wanted.organization_id, field, wanted[field])
+      refuseTaken('workspace', field, wanted[field], holder, before?.id ?? null)
+    }
+  }
+  const inside = async (db: Queryable, id: string) => ({
+    workspaces: [],
+    contents: await deletion.contentsOf(db, { organization_id: null, workspace_ids: [id] }),
+  })
 
   return {
     async list(caller, { organization_id, ...query }) {
@@ -75,7 +86,7 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
       await access.require(caller, 'workspace:write', organizationScope(organization_id))
       return await database.write(async tx => {
         await requireOrganization(tx, organization_id)
-        refuseTakenSlug('workspace', slug, await workspaceBySlug(tx, organization_id, slug), null)
+        await requireFree(tx, input, null)
         const count = await countWorkspaces(tx, { organization_id, reach: null })
         refuseFull('workspaces in this organization', count, MASTER_LIMITS.workspaces_per_organization)
         const row = newWorkspace({
@@ -87,7 +98,7 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
         })
         await insertWorkspace(tx, row)
         const after = workspaceOf(row)
-        await audit.append(tx, caller, { ...eventOf('create', row), after })
+        await audit.append(tx, caller, { ...workspaceEvent('create', row), after })
         return after
       })
     },
@@ -100,27 +111,25 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
         const before = workspaceOf(row)
         const after = { ...before, name: patch.name ?? before.name, slug: patch.slug ?? before.slug }
         if (after.name === before.name && after.slug === before.slug) return before
-        refuseTakenSlug(
-          'workspace',
-          after.slug,
-          await workspaceBySlug(tx, row.organization_id, after.slug),
-          id,
-        )
+        await requireFree(tx, after, before)
         await renameWorkspace(tx, id, { name: after.name, slug: after.slug })
-        await audit.append(tx, caller, { ...eventOf('update', row), before, after })
+        await audit.append(tx, caller, { ...workspaceEvent('update', row), before, after })
         return after
       })
     },
 
-    async remove(caller, id) {
+    async remove(caller, id, confirm) {
       await access.require(caller, 'workspace:delete', scopeOf(id))
+      const seen = await workspaceById(database.read, id)
+      if (!seen) throw noWorkspace()
+      await requireConfirmed('workspace', seen, confirm, () => inside(database.read, id))
       await database.write(async tx => {
-        // The lock comes first: nothing may be put in while it is being looked at.
+        // The lock comes first: whoever puts something in takes it as well, and finds the workspace gone.
         const row = await lockWorkspaceRow(tx, id)
         if (!row) throw noWorkspace()
-        for (const usage of usages) refuseInUse('workspace', await usage(tx, id))
-        await deleteWorkspace(tx, id)
-        await audit.append(tx, caller, { ...eventOf('delete', row), before: workspaceOf(row) })
+        // Renamed in between: what was confirmed is another slug.
+        await requireConfirmed('workspace', row, confirm, () => inside(tx, id))
+        await deletion.workspace(tx, caller, row)
       })
     },
   }
@@ -133,4 +142,11 @@ async function requireOrganization(db: Queryable, id: string): Promise<void> {
 /** Epoch 1: zero is what an agent has that never had a plan. */
 export const newWorkspace = (
   named: Pick<WorkspaceRow, 'id' | 'organization_id' | 'name' | 'slug' | 'created_at'>,
-): WorkspaceRow => ({ ...named, deploy_mode: 'automatic', epoch: 1, generation: 0, release_number: 0 })
+): WorkspaceRow => ({
+  ...named,
+  deploy_mode: 'automatic',
+  epoch: 1,
+  generation: 0,
+  release_number: 0,
+  deleted_at: null,
+})
