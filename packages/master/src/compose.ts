@@ -72,7 +72,7 @@ export function compose(base: Compose): Composed {
   const logOf = (component: string) => log.child({ component })
   const places = makePlaces(db)
   const access = makeAccess(places)
-  const common = { db, database: db, now, newId, access }
+  const common = { db, database: db, now, newId, access, places }
 
   // What everyone stands on.
   const audit = { ...makeAuditLog(common), ...makeAuditReader(common) }
@@ -82,7 +82,6 @@ export function compose(base: Compose): Composed {
     secrets,
     audit,
     tenancy,
-    places,
     masterUrl: base.masterUrl,
     log: logOf('access'),
   })
@@ -131,9 +130,8 @@ export function compose(base: Compose): Composed {
   const tenants = makeTenancyArea({
     ...common,
     audit,
-    places,
     own: accounts.bindings.own,
-    contents: [deployments.contents, configContents, agents.contents, accounts.contents],
+    contents: [deployments.contents, configContents, fleet_doors.contents, accounts.contents],
     log: logOf('tenancy'),
   })
 

@@ -25,7 +25,7 @@ export const MASTER_LIMITS = {
   workspaces_per_list: 2_000,
   workspace_places_cached: 20_000,
   /** Of a deleted workspace, in one transaction. */
-  purge_rows: 2_000,
+  purge_rows: 1_000,
   purge_retry_ms: 10_000,
 
   // Access

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Places } from '../access/access-service.ts'
 import type { AgentKeys, KeyFound } from '../channel/agent-keys.ts'
 import type { Database, Tx } from '../database/database.ts'
 import type { Secrets } from '../secrets/secrets.ts'
@@ -25,12 +26,13 @@ export interface AgentKeyRing extends AgentKeys {
 export interface KeyRingDeps {
   readonly db: Database
   readonly secrets: Secrets
+  readonly places: Pick<Places, 'placeOf'>
   readonly now: () => Date
   readonly newId: () => string
 }
 
 export function makeAgentKeys(deps: KeyRingDeps): AgentKeyRing {
-  const { db, secrets, now, newId } = deps
+  const { db, secrets, places, now, newId } = deps
   // By agent, since that is how keys end. Only live ones: a stranger cannot fill it.
   const cache = new Map<string, { key_id: string; found: KeyFound }>()
   // Raised by every forget: what was read before it is not remembered after it.
@@ -38,7 +40,8 @@ export function makeAgentKeys(deps: KeyRingDeps): AgentKeyRing {
 
   const load = async (agent_id: string, key_id: string): Promise<KeyFound> => {
     const [agent, key] = await Promise.all([agentById(db.read, agent_id), keyById(db.read, key_id)])
-    if (!agent) return { state: 'unknown_agent' }
+    // The agents of a workspace that was deleted have rows for a while.
+    if (!agent || !(await places.placeOf(agent.workspace_id))) return { state: 'unknown_agent' }
     const { workspace_id } = agent
     if (key?.agent_id !== agent_id || key.status === 'ended') return { state: 'key_not_live', workspace_id }
     return { state: 'live', session_key: secrets.open(key.sealed_key, identityOf(key.id)), workspace_id }

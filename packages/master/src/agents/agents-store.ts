@@ -91,14 +91,16 @@ export async function deleteAgent(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('agents').where('id', '=', id).execute()
 }
 
-/** All of these workspaces; their keys go with them. */
-export async function deleteAgentsIn(
-  tx: Tx,
-  workspace_ids: readonly string[],
-): Promise<Pick<AgentRow, 'id' | 'workspace_id'>[]> {
-  if (workspace_ids.length === 0) return []
-  const query = tx.deleteFrom('agents').where('workspace_id', 'in', [...workspace_ids])
-  return await query.returning(['id', 'workspace_id']).execute()
+/** At most `limit` of a workspace; their keys go with them. Answers which. */
+export async function deleteSomeAgents(tx: Tx, workspace_id: string, limit: number): Promise<string[]> {
+  const rows = await tx
+    .deleteFrom('agents')
+    .where('id', 'in', eb =>
+      eb.selectFrom('agents').select('id').where('workspace_id', '=', workspace_id).limit(limit),
+    )
+    .returning('id')
+    .execute()
+  return rows.map(row => row.id)
 }
 
 // --- Keys ---

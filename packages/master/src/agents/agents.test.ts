@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
 import { type Agent, ApiError } from '@nxmesh/contract'
 import pino from 'pino'
-import { callerWith, openTestAccess } from '../access/testing.ts'
+import { makeAccess } from '../access/access-service.ts'
+import { callerWith } from '../access/testing.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Channel } from '../channel/channel.ts'
 import { TEST_FACTS, TEST_POSITION } from '../channel/testing.ts'
@@ -9,6 +10,7 @@ import type { Database } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { newId } from '../ids.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
+import { makePlaces } from '../tenancy/places.ts'
 import { makeTenancy } from '../tenancy/tenancy-service.ts'
 import { makeAgentKeys } from './agent-keys-service.ts'
 import { NO_CONFIG } from './agents-rules.ts'
@@ -20,7 +22,8 @@ const ada = callerWith()
 async function open(db: Database) {
   const clock = { ms: Date.parse('2026-11-01T00:00:00Z') }
   const now = () => new Date(clock.ms)
-  const common = { db, now, newId, access: openTestAccess(db), log: pino({ level: 'silent' }) }
+  const places = makePlaces(db)
+  const common = { db, now, newId, places, access: makeAccess(places), log: pino({ level: 'silent' }) }
   const audit = makeAuditLog(common)
   const tenancy = makeTenancy({ ...common, audit })
   await db.write(tx => tenancy.ensureFirst(tx, ada))
@@ -41,7 +44,7 @@ async function open(db: Database) {
   const doors = area.open({
     positions: async () => configs,
     labelsChanged: id => void relabelled.push(id),
-    forget: () => {},
+    forget: async () => {},
   })
   const auditRows = (action: string) =>
     db.read.selectFrom('audit_log').selectAll().where('action', '=', action).execute()
@@ -249,7 +252,7 @@ forEachEngine((_engine, openDatabase) => {
 
   test('the directory sees a change that is committed while a workspace is being read', async () => {
     const { id } = await create(on, 'read meanwhile')
-    const fresh = makeDirectory({ db: on.db, isOnline: () => false })
+    const fresh = makeDirectory({ db: on.db, places: makePlaces(on.db), isOnline: () => false })
     const row = await on.db.read
       .selectFrom('agents')
       .selectAll()

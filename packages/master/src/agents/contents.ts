@@ -2,7 +2,8 @@ import type { Channel } from '../channel/channel.ts'
 import { afterCommit } from '../database/after-commit.ts'
 import type { TenantContents } from '../tenancy/tenancy.ts'
 import type { AgentKeyRing } from './agent-keys-service.ts'
-import { agentIdsIn, countTokens, deleteAgentsIn, deleteTokensIn } from './agents-store.ts'
+import type { AgentPositions } from './agents.ts'
+import { agentIdsIn, countTokens, deleteSomeAgents, deleteTokensIn } from './agents-store.ts'
 import type { Directory } from './directory.ts'
 import type { PresenceKeeper } from './presence.ts'
 
@@ -11,10 +12,15 @@ export interface AgentContentsDeps {
   readonly directory: Directory
   readonly keys: Pick<AgentKeyRing, 'forget'>
   readonly presence: Pick<PresenceKeeper, 'forget'>
+  readonly deployments: Pick<AgentPositions, 'forget'>
 }
 
-/** The agents and bootstrap tokens of tenants. All of them go at once, so that no key outlives the deletion. */
-export function agentContents({ channel, directory, keys, presence }: AgentContentsDeps): TenantContents {
+/**
+ * The agents and bootstrap tokens of tenants. With the workspace every key ends (the key ring asks for it), the tokens go at
+ * once, and the connections are cut; thousands of rows follow in steps.
+ */
+export function agentContents(deps: AgentContentsDeps): TenantContents {
+  const { channel, directory, keys, presence, deployments } = deps
   return {
     async count(db, { workspace_ids }) {
       const ids = await agentIdsIn(db, workspace_ids)
@@ -27,16 +33,21 @@ export function agentContents({ channel, directory, keys, presence }: AgentConte
 
     async close(tx, { workspace_ids }) {
       await deleteTokensIn(tx, workspace_ids)
-      const gone = await deleteAgentsIn(tx, workspace_ids)
+      const ids = await agentIdsIn(tx, workspace_ids)
       afterCommit(tx, () => {
-        for (const agent of gone) {
-          keys.forget(agent.id)
-          directory.remove(agent)
-          presence.forget(agent.id)
-          channel.cut(agent.id, 'its workspace was deleted')
-        }
         for (const workspace_id of workspace_ids) directory.forgetWorkspace(workspace_id)
+        for (const id of ids) {
+          keys.forget(id)
+          presence.forget(id)
+          channel.cut(id, 'its workspace was deleted')
+        }
       })
+    },
+
+    async purge(tx, workspace_id, max_rows) {
+      const ids = await deleteSomeAgents(tx, workspace_id, max_rows)
+      await deployments.forget(tx, ids)
+      return ids.length
     },
   }
 }

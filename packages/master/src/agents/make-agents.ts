@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { Places } from '../access/access-service.ts'
 import type { Access } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Channel, ChannelListener } from '../channel/channel.ts'
@@ -20,6 +21,7 @@ export interface AgentsAreaDeps {
   readonly db: Database
   readonly audit: AuditLog
   readonly access: Access
+  readonly places: Pick<Places, 'placeOf'>
   readonly tenancy: Pick<Tenancy, 'lockWorkspace'>
   /** Made before the channel, which needs them: `makeAgentKeys`. */
   readonly keys: AgentKeyRing
@@ -35,12 +37,12 @@ export interface AgentsArea {
   readonly directory: AgentDirectory
   /** The first listener of the channel: others find the agent's new facts in the directory. */
   readonly listener: ChannelListener
-  readonly contents: TenantContents
   /** The doors, once deployments are there. */
   open(deployments: AgentPositions): {
     readonly agents: Agents
     readonly tokens: BootstrapTokens
     readonly registration: Registration
+    readonly contents: TenantContents
     readonly routes: AgentRoutes
   }
   /** Writes what is not written yet. */
@@ -48,31 +50,25 @@ export interface AgentsArea {
 }
 
 export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
-  const { db, channel } = deps
+  const { channel } = deps
   const isOnline = (agent_id: string) => channel.isOnline(agent_id)
-  const directory = makeDirectory({ db, isOnline })
+  const directory = makeDirectory({ ...deps, isOnline })
   const presence = makePresence({ ...deps, directory, isOnline })
   return {
     directory,
     listener: presence.listener,
-    contents: agentContents({ ...deps, directory, presence }),
     open(deployments) {
       const agents = makeAgents({
         ...deps,
         directory,
         presenceOf: presence.presenceOf,
-        deployments: {
-          positions: ids => deployments.positions(ids),
-          labelsChanged: id => deployments.labelsChanged(id),
-          forget(agent_id) {
-            presence.forget(agent_id)
-            return deployments.forget(agent_id)
-          },
-        },
+        forgetPresence: presence.forget,
+        deployments,
       })
       const tokens = makeBootstrapTokens(deps)
       const registration = makeRegistration({ ...deps, directory, refusals: makeRefusals(deps) })
-      return { agents, tokens, registration, routes: agentRoutes({ agents, tokens, registration }) }
+      const contents = agentContents({ ...deps, directory, presence, deployments })
+      return { agents, tokens, registration, contents, routes: agentRoutes({ agents, tokens, registration }) }
     },
     stop: presence.stop,
   }

@@ -2,17 +2,14 @@ import type { Engine } from './engine.ts'
 
 /**
  * After the commit in which workspaces were deleted: what runs in them ends where it stands, nothing of it is written any more,
- * and whoever waits for one of these deployments is woken. Their agents are forgotten.
+ * and whoever waits for one of these deployments is woken.
  */
 export function closeLanes(
   engine: Engine,
-  gone: {
-    readonly workspace_ids: readonly string[]
-    readonly agent_ids: readonly string[]
-    readonly deployment_ids: readonly string[]
-  },
+  workspace_ids: readonly string[],
+  deployment_ids: readonly string[],
 ): void {
-  const workspaces = new Set(gone.workspace_ids)
+  const workspaces = new Set(workspace_ids)
   for (const workspace_id of workspaces) {
     const lane = engine.lanes.get(workspace_id)
     if (!lane) continue
@@ -28,10 +25,5 @@ export function closeLanes(
     run.discarded = true
     run.onSettled?.()
   }
-  for (const agent_id of gone.agent_ids) {
-    engine.positions.forget(agent_id)
-    engine.left_open.delete(agent_id)
-    engine.joined.delete(agent_id)
-  }
-  for (const id of gone.deployment_ids) engine.ended(id)
+  for (const id of deployment_ids) engine.ended(id)
 }

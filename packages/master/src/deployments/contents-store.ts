@@ -1,6 +1,5 @@
 import { DEPLOYMENT_ENDS } from '@nxmesh/contract'
 import type { Queryable, Tx } from '../database/database.ts'
-import { ROWS_AT_ONCE } from './target-store.ts'
 
 type Table = 'releases' | 'deployments'
 
@@ -30,14 +29,6 @@ export async function abortOpen(
     .returning('id')
     .execute()
   return rows.map(row => row.id)
-}
-
-export async function deletePositions(tx: Tx, agent_ids: readonly string[]): Promise<void> {
-  for (let from = 0; from < agent_ids.length; from += ROWS_AT_ONCE)
-    await tx
-      .deleteFrom('agent_positions')
-      .where('agent_id', 'in', agent_ids.slice(from, from + ROWS_AT_ONCE))
-      .execute()
 }
 
 /** Deployments with their targets, at most `limit` rows; answers how many. */

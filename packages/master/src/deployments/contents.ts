@@ -1,14 +1,7 @@
 import { afterCommit } from '../database/after-commit.ts'
 import type { TenantContents } from '../tenancy/tenancy.ts'
 import { closeLanes } from './close-lanes.ts'
-import {
-  abortOpen,
-  countIn,
-  deleteDeployments,
-  deleteOldest,
-  deletePositions,
-  deleteRejected,
-} from './contents-store.ts'
+import { abortOpen, countIn, deleteDeployments, deleteOldest, deleteRejected } from './contents-store.ts'
 import { type Engine, stamp } from './engine.ts'
 
 /** What runs and ran in tenants. What runs ends with the deletion; the history goes in steps. */
@@ -22,12 +15,8 @@ export function deploymentContents(engine: Engine): TenantContents {
     },
 
     async close(tx, { workspace_ids }) {
-      const agent_ids: string[] = []
-      for (const workspace_id of workspace_ids)
-        for (const agent of await engine.deps.agents.agentsOf(workspace_id)) agent_ids.push(agent.id)
-      await deletePositions(tx, agent_ids)
       const deployment_ids = await abortOpen(tx, workspace_ids, stamp(engine))
-      afterCommit(tx, () => closeLanes(engine, { workspace_ids, agent_ids, deployment_ids }))
+      afterCommit(tx, () => closeLanes(engine, workspace_ids, deployment_ids))
     },
 
     async purge(tx, workspace_id, max_rows) {

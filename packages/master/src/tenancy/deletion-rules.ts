@@ -31,23 +31,21 @@ function detailsOf(
 
 /**
  * Throws CONFIRMATION_REQUIRED without a slug, with all that would go; VALIDATION_ERROR with another slug than the tenant's.
- * `look` is asked only when its answer is shown.
  */
-export async function requireConfirmed(
+export function requireConfirmed(
   noun: 'organization' | 'workspace',
   tenant: Named,
   confirm: string | undefined,
-  look: () => Promise<{ workspaces: readonly Named[]; contents: readonly Content[] }>,
-): Promise<void> {
+  inside: { readonly workspaces: readonly Named[]; readonly contents: readonly Content[] },
+): void {
   if (confirm === tenant.slug) return
   if (confirm !== undefined)
     throw new ApiError('VALIDATION_ERROR', `The ${noun} was not deleted: \`confirm\` is not its slug`, {
       details: [{ field: 'confirm', message: `must be the slug of the ${noun}, "${tenant.slug}"` }],
     })
-  const { workspaces, contents } = await look()
   throw new ApiError(
     'CONFIRMATION_REQUIRED',
     `This deletes the ${noun} ${JSON.stringify(tenant.name)} with everything in it, for good: repeat it with confirm=${tenant.slug}`,
-    { details: detailsOf(noun, tenant, workspaces, contents) },
+    { details: detailsOf(noun, tenant, inside.workspaces, inside.contents) },
   )
 }

@@ -28,13 +28,15 @@ export interface DeletionDeps {
 export interface Deletion {
   /** What lies in them; nothing of what is not there. */
   contentsOf(db: Queryable, of: Doomed): Promise<readonly Content[]>
-  workspace(tx: Tx, caller: Caller, row: WorkspaceRow): Promise<void>
+  /** `contents`: what was seen in it just before, for the audit log: counting would hold up the other writers. */
+  workspace(tx: Tx, caller: Caller, row: WorkspaceRow, contents: readonly Content[]): Promise<void>
   /** `workspaces`: all that it has. */
   organization(
     tx: Tx,
     caller: Caller,
     row: OrganizationRow,
     workspaces: readonly WorkspaceRow[],
+    contents: readonly Content[],
   ): Promise<void>
 }
 
@@ -47,9 +49,8 @@ export function makeDeletion(deps: DeletionDeps): Deletion {
     return found.filter(one => one.count > 0)
   }
 
-  /** Closes and marks; answers what was in there, for the audit log. */
+  /** Closes and marks. */
   const end = async (tx: Tx, of: Doomed) => {
-    const counted = await contentsOf(tx, of)
     for (const area of contents) await area.close?.(tx, of)
     const at = deps.now().toISOString()
     await markWorkspaces(tx, of.workspace_ids, at)
@@ -59,7 +60,6 @@ export function makeDeletion(deps: DeletionDeps): Deletion {
       if (of.organization_id !== null) places.forgetOrganization(of.organization_id)
       deps.purger.wake()
     })
-    return Object.fromEntries(counted.map(({ field, count }) => [field, count]))
   }
 
   /** A setting that named the workspace names it no longer. */
@@ -78,20 +78,24 @@ export function makeDeletion(deps: DeletionDeps): Deletion {
   return {
     contentsOf,
 
-    async workspace(tx, caller, row) {
-      const contents = await end(tx, { organization_id: null, workspace_ids: [row.id] })
+    async workspace(tx, caller, row, contents) {
+      await end(tx, { organization_id: null, workspace_ids: [row.id] })
       await tidySettings(tx, caller, row.organization_id, row.id)
-      const before = { ...workspaceOf(row), contents }
+      const before = { ...workspaceOf(row), contents: countsOf(contents) }
       await audit.append(tx, caller, { ...workspaceEvent('delete', row), before })
     },
 
-    async organization(tx, caller, row, workspaces) {
+    async organization(tx, caller, row, workspaces, contents) {
       const workspace_ids = workspaces.map(one => one.id)
-      const contents = await end(tx, { organization_id: row.id, workspace_ids })
+      await end(tx, { organization_id: row.id, workspace_ids })
       for (const one of workspaces)
         await audit.append(tx, caller, { ...workspaceEvent('delete', one), before: workspaceOf(one) })
-      const before = { ...organizationOf(row), contents: { workspaces: workspaces.length, ...contents } }
+      const counts = { workspaces: workspaces.length, ...countsOf(contents) }
+      const before = { ...organizationOf(row), contents: counts }
       await audit.append(tx, caller, { ...organizationEvent('delete', row.id), before })
     },
   }
 }
+
+const countsOf = (contents: readonly Content[]): Record<string, number> =>
+  Object.fromEntries(contents.map(({ field, count }) => [field, count]))

@@ -58,10 +58,13 @@ async function visibleOrganizations(access: Access, caller: Caller): Promise<rea
 export function makeOrganizations(deps: OrganizationsDeps): Organizations {
   const { database, audit, access, deletion, now, newId } = deps
 
-  const inside = async (db: Queryable, organization_id: string) => {
-    const workspaces = await workspacesIn(db, organization_id)
+  const inside = async (organization_id: string) => {
+    const workspaces = await workspacesIn(database.read, organization_id)
     const workspace_ids = workspaces.map(one => one.id)
-    return { workspaces, contents: await deletion.contentsOf(db, { organization_id, workspace_ids }) }
+    return {
+      workspaces,
+      contents: await deletion.contentsOf(database.read, { organization_id, workspace_ids }),
+    }
   }
   return {
     async list(caller, query) {
@@ -133,13 +136,14 @@ export function makeOrganizations(deps: OrganizationsDeps): Organizations {
       await access.require(caller, 'organization:delete', scopeOf(id))
       const seen = await organizationById(database.read, id)
       if (!seen) throw noOrganization()
-      await requireConfirmed('organization', seen, confirm, () => inside(database.read, id))
+      const present = await inside(id)
+      requireConfirmed('organization', seen, confirm, present)
       await database.write(async tx => {
         const row = await organizationById(tx, id)
         if (!row) throw noOrganization()
         // Renamed in between: what was confirmed is another slug.
-        await requireConfirmed('organization', row, confirm, () => inside(tx, id))
-        await deletion.organization(tx, caller, row, await workspacesIn(tx, id))
+        requireConfirmed('organization', row, confirm, present)
+        await deletion.organization(tx, caller, row, await workspacesIn(tx, id), present.contents)
       })
     },
   }

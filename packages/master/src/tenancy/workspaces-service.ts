@@ -54,10 +54,6 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
       refuseTaken('workspace', field, wanted[field], holder, before?.id ?? null)
     }
   }
-  const inside = async (db: Queryable, id: string) => ({
-    workspaces: [],
-    contents: await deletion.contentsOf(db, { organization_id: null, workspace_ids: [id] }),
-  })
 
   return {
     async list(caller, { organization_id, ...query }) {
@@ -122,14 +118,16 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
       await access.require(caller, 'workspace:delete', scopeOf(id))
       const seen = await workspaceById(database.read, id)
       if (!seen) throw noWorkspace()
-      await requireConfirmed('workspace', seen, confirm, () => inside(database.read, id))
+      const of = { organization_id: null, workspace_ids: [id] }
+      const contents = await deletion.contentsOf(database.read, of)
+      requireConfirmed('workspace', seen, confirm, { workspaces: [], contents })
       await database.write(async tx => {
         // The lock comes first: whoever puts something in takes it as well, and finds the workspace gone.
         const row = await lockWorkspaceRow(tx, id)
         if (!row) throw noWorkspace()
         // Renamed in between: what was confirmed is another slug.
-        await requireConfirmed('workspace', row, confirm, () => inside(tx, id))
-        await deletion.workspace(tx, caller, row)
+        requireConfirmed('workspace', row, confirm, { workspaces: [], contents })
+        await deletion.workspace(tx, caller, row, contents)
       })
     },
   }
