@@ -6,6 +6,7 @@ import { callerWith } from '../access/testing.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Channel } from '../channel/channel.ts'
 import { TEST_FACTS, TEST_POSITION } from '../channel/testing.ts'
+import { afterCommit } from '../database/after-commit.ts'
 import type { Database } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { newId } from '../ids.ts'
@@ -53,6 +54,7 @@ async function open(db: Database) {
     area,
     audit,
     keys,
+    places,
     online,
     cuts,
     configs,
@@ -262,6 +264,34 @@ forEachEngine((_engine, openDatabase) => {
     fresh.put({ ...row, labels_json: '{"env":"new"}' })
     expect((await reading).find(agent => agent.id === id)?.labels).toEqual({ env: 'new' })
     expect((await fresh.agentOf(id))?.labels).toEqual({ env: 'new' })
+  })
+
+  test('agents of a deleted workspace are nobody’s, also while their rows are there', async () => {
+    const there = await open(await openDatabase())
+    const { workspace_id, contents, keys } = there
+    const { token } = await there.tokens.forWorkspace(ada, workspace_id, { ...ONCE, max_uses: 2 })
+    const made = await there.registration.register(ada, { ...HOST, token })
+    there.online.add(made.agent_id)
+    expect((await keys.find(made.agent_id, made.key_id)).state).toBe('live')
+    expect(await there.area.directory.agentsOf(workspace_id)).toHaveLength(1)
+
+    const of = { organization_id: null, workspace_ids: [workspace_id] }
+    expect(await contents.count(there.db.read, of)).toEqual([
+      { field: 'agents', count: 1, note: '1 of them connected' },
+      { field: 'bootstrap_tokens', count: 1 },
+    ])
+    await there.db.write(async tx => {
+      await contents.close?.(tx, of)
+      const deleted_at = '2026-11-01T00:00:00.000Z'
+      await tx.updateTable('workspaces').set({ deleted_at }).where('id', '=', workspace_id).execute()
+      afterCommit(tx, () => there.places.forgetWorkspace(workspace_id))
+    })
+    expect(there.cuts).toContain(made.agent_id)
+    expect((await keys.find(made.agent_id, made.key_id)).state).toBe('unknown_agent')
+    expect(await there.area.directory.agentsOf(workspace_id)).toEqual([])
+    expect(await there.area.directory.workspaceOf(made.agent_id)).toBeNull()
+    expect(await codeOf(there.registration.register(ada, { ...HOST, token }))).toBe('BOOTSTRAP_TOKEN_INVALID')
+    expect(await there.db.write(async tx => await contents.purge?.(tx, workspace_id, 10))).toBe(1)
   })
 
   test('times of last contact reach the database together', async () => {
