@@ -3,6 +3,9 @@ import { makeClient } from '@nxmesh/contract/client'
 import { loadConfig, startMaster } from '@nxmesh/master'
 import { findResource, listResources, parseData, type ResourceRow } from '@nxmesh/master/config/config-store'
 import { openDatabase } from '@nxmesh/master/database/open-database'
+import { everyClass } from '@nxmesh/master/http/rate-limiter'
+import { workspaceOf } from '@nxmesh/master/tenancy/tenancy-rules'
+import { countWorkspaces, listWorkspaces } from '@nxmesh/master/tenancy/tenancy-store'
 import { Hono } from 'hono'
 import pino from 'pino'
 import { locationsOf } from './hosts.ts'
@@ -14,7 +17,7 @@ import { locationsOf } from './hosts.ts'
 
 const HOSTS = 100
 const PAGE = 20
-const UNLIMITED = { burst: 1e9, per_s: 1e9 }
+const UNLIMITED = everyClass({ burst: 1e9, per_s: 1e9 })
 
 const [, , dir = ''] = process.argv
 const config = await loadConfig({
@@ -29,6 +32,14 @@ const { api_key, workspace_id, id } = await fill()
 const db = await openDatabase(config.database_url, error => console.error(error))
 
 const bare = new Hono()
+bare.get('/workspaces', async context => {
+  const filter = { organization_id: null, reach: { organization_ids: [], workspace_ids: [workspace_id] } }
+  const [rows, total] = await Promise.all([
+    listWorkspaces(db.read, filter, { limit: PAGE, offset: 0 }),
+    countWorkspaces(db.read, filter),
+  ])
+  return context.json({ data: rows.map(workspaceOf), meta: { total } })
+})
 bare.get('/:id', async context => {
   const row = await findResource(db.read, 'virtual_host', context.req.param('id'))
   return row ? context.json({ data: plain(row) }) : context.notFound()
@@ -69,7 +80,7 @@ async function fill() {
   const workspace = first?.id ?? ''
   const organization_id = first?.organization_id ?? null
   const key = await client.call('api_keys_create', {
-    body: { name: 'bench', role: 'owner', organization_id },
+    body: { name: 'bench', role: 'viewer', organization_id, workspace_id: workspace },
   })
   const pool = { workspace_id: workspace, name: 'pool', servers: [{ address: '127.0.0.1:9' }] }
   const upstream_id = (await client.call('upstreams_create', { body: pool })).data.id

@@ -44,6 +44,12 @@ export async function benchApi(): Promise<Result[]> {
         `${target.floor_url}/`,
         target,
       ),
+      await compare(
+        'API list of workspaces',
+        `${target.base_url}/api/v1/workspaces`,
+        `${target.floor_url}/workspaces`,
+        target,
+      ),
     ]
   } finally {
     child.stdin?.end()

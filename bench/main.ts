@@ -6,6 +6,7 @@ const PARTS: Record<string, () => Promise<Result[]>> = {
   edit: async () => (await import('./edit.ts')).benchEdit(),
   memory: async () => (await import('./memory.ts')).benchMemory(),
   api: async () => (await import('./api.ts')).benchApi(),
+  events: async () => (await import('./events.ts')).benchEvents(),
 }
 
 async function main(names: readonly string[]): Promise<number> {

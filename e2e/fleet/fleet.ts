@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Link, type LinkOptions, startLink } from '@nxmesh/agent/link/link'
 import { type RegisteredIdentity, register } from '@nxmesh/agent/link/register'
+import type { KeptKeys } from '@nxmesh/agent/link/session-keys'
 import type { AuditEntry } from '@nxmesh/contract'
 import { type Client, makeClient } from '@nxmesh/contract/client'
-import { loadConfig, type RunningMaster, startMaster } from '@nxmesh/master'
+import { loadConfig, type MasterOverrides, type RunningMaster, startMaster } from '@nxmesh/master'
+import { everyClass } from '@nxmesh/master/http/rate-limiter'
 import { makeLog } from '@nxmesh/master/log'
 import { until } from '../support/until.ts'
 import { makeSimulatedOrders, type SimulatedOrders } from './simulated-orders.ts'
@@ -17,11 +19,16 @@ export interface Fleet {
   readonly client: Client
   readonly workspace_id: string
   readonly agents: readonly FleetAgent[]
-  addAgents(count: number, options?: Partial<LinkOptions>): Promise<FleetAgent[]>
+  /** `from`: the address that the master sees, one of 127.0.0.0/8. */
+  addAgents(count: number, options?: Partial<LinkOptions>, from?: string): Promise<FleetAgent[]>
   /** A token of the workspace for new agents. */
   newToken(max_uses: number): Promise<string>
   /** Registers over TLS with the CA pinned; `master_url` is the way of the registration. */
-  register(token: string, name: string, change?: { ca_fingerprint?: string }): Promise<RegisteredIdentity>
+  register(
+    token: string,
+    name: string,
+    change?: { ca_fingerprint?: string; server_key_pins?: readonly string[] },
+  ): Promise<RegisteredIdentity>
   /** Audit rows of this action, newest first. */
   audit(action: string): Promise<AuditEntry[]>
   stopMaster(): Promise<void>
@@ -37,6 +44,8 @@ export interface FleetAgent {
   readonly orders: SimulatedOrders
   readonly wire: Wire
   readonly link: () => Link
+  /** The session keys as they lie in its state folder. */
+  keys(): KeptKeys
   /** As a killed process: the link is gone, what is served stays. */
   kill(): Promise<void>
   start(options?: Partial<LinkOptions>): void
@@ -44,19 +53,29 @@ export interface FleetAgent {
 
 /** Tests do not wait half a minute for a reconnection. */
 export const QUICK: LinkOptions['limits'] & object = { reconnect_min_ms: 20, reconnect_max_ms: 300 }
-const NO_RATE = { burst: 1_000_000, per_s: 1_000_000 }
+const NO_RATE = everyClass({ burst: 1_000_000, per_s: 1_000_000 })
 const silent = () => undefined
 /** The master's warnings, for whoever looks for the reason of a failure. */
 const LOG = process.env.NXMESH_TEST_LOG ? process.stderr : { write: silent }
 const PASSWORD = 'a long password for tests'
 
-export async function startFleet(): Promise<Fleet> {
+export interface FleetOptions {
+  /** More settings of the master. */
+  readonly flags?: Readonly<Record<string, string>>
+  readonly overrides?: Partial<MasterOverrides>
+  readonly now?: () => Date
+}
+
+export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const data_dir = mkdtempSync(join(tmpdir(), 'nxmesh-fleet-'))
   const run = async (port: number) => {
-    const config = await loadConfig({ flags: { 'data-dir': data_dir, listen: `127.0.0.1:${port}` } })
+    const flags = { 'data-dir': data_dir, listen: `127.0.0.1:${port}`, ...options.flags }
+    const config = await loadConfig({ flags })
     return await startMaster(config, {
       log: makeLog('warn', LOG),
+      ...(options.now ? { now: options.now } : {}),
       rates: { principal: NO_RATE, address: NO_RATE },
+      ...options.overrides,
     })
   }
   let master = await run(0)
@@ -89,13 +108,13 @@ export async function startFleet(): Promise<Fleet> {
         version: '0.1.0',
         ...change,
       }),
-    async addAgents(count, options = {}) {
+    async addAgents(count, options = {}, from = '127.0.0.1') {
       const token = await fleet.newToken(count)
       const added: FleetAgent[] = []
       for (let n = 0; n < count; n++) {
         const name = `agent-${agents.length + 1}`
         const identity = await fleet.register(token, name)
-        const agent = await makeFleetAgent(identity, master.port)
+        const agent = await makeFleetAgent(identity, master.port, from)
         agents.push(agent)
         added.push(agent)
         agent.start(options)
@@ -119,10 +138,11 @@ export async function startFleet(): Promise<Fleet> {
   return fleet
 }
 
-async function makeFleetAgent(identity: RegisteredIdentity, port: number): Promise<FleetAgent> {
-  const wire = await makeWire(port)
+async function makeFleetAgent(identity: RegisteredIdentity, port: number, from: string): Promise<FleetAgent> {
+  const wire = await makeWire(port, from)
   const orders = makeSimulatedOrders(identity.name)
   let link: Link | null = null
+  let kept: KeptKeys = { ...identity, other_key: null }
   return {
     id: identity.agent_id,
     name: identity.name,
@@ -133,13 +153,17 @@ async function makeFleetAgent(identity: RegisteredIdentity, port: number): Promi
       if (!link) throw new Error(`${identity.name} is not started`)
       return link
     },
+    keys: () => kept,
     async kill() {
       await link?.stop()
       link = null
     },
     start(options = {}) {
       link = startLink({
-        identity: { ...identity, master_url: `https://127.0.0.1:${wire.port}` },
+        identity: { ...identity, ...kept, master_url: `https://127.0.0.1:${wire.port}` },
+        saveKeys: keys => {
+          kept = keys
+        },
         orders,
         log: silent,
         limits: QUICK,

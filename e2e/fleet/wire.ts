@@ -15,7 +15,8 @@ export interface Wire {
   close(): Promise<void>
 }
 
-export async function makeWire(target_port: number): Promise<Wire> {
+/** `from`: the address of this host that it connects from. */
+export async function makeWire(target_port: number, from = '127.0.0.1'): Promise<Wire> {
   const pairs = new Set<readonly [Socket, Socket]>()
   let severed = false
   let delay_ms = 0
@@ -24,7 +25,7 @@ export async function makeWire(target_port: number): Promise<Wire> {
   const server = createServer(near => {
     if (severed) return void near.destroy()
     count += 1
-    const far = connect(target_port, '127.0.0.1')
+    const far = connect({ port: target_port, host: '127.0.0.1', localAddress: from })
     const pair = [near, far] as const
     pairs.add(pair)
     const end = () => {

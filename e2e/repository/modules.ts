@@ -63,8 +63,12 @@ export const BUN_FILES: Readonly<Record<string, string>> = {
   'packages/master/src/channel/make-channel.ts': 'the type of a server’s WebSocket handlers',
   'packages/master/src/data-lock.ts': 'bun:sqlite, whose locks end with the process',
   'packages/master/src/database/sqlite.ts': 'bun:sqlite',
+  'packages/master/src/events/event-socket.ts': 'the type of a server’s WebSocket',
+  'packages/master/src/events/events.ts': 'the type of a server’s WebSocket handlers',
+  'packages/master/src/events/make-events.ts': 'the type of a server’s WebSocket handlers',
   'packages/master/src/ids.ts': 'Bun.randomUUIDv7',
   'packages/master/src/serve.ts': 'Bun.serve, the listeners',
+  'packages/master/src/sockets.ts': 'the type of a server’s WebSocket handlers',
 }
 
 export const bunStaysInNamedFiles: Rule = sources =>

@@ -1,4 +1,4 @@
-export type OptionType = 'text' | 'path' | 'address' | 'port' | 'flag' | 'paths' | 'level'
+export type OptionType = 'text' | 'pins' | 'path' | 'address' | 'port' | 'flag' | 'paths' | 'level'
 
 export interface Option {
   readonly key: string
@@ -13,6 +13,11 @@ export const OPTIONS = [
   { key: 'master_url', type: 'text', help: 'https://host:port of the master' },
   { key: 'token', type: 'text', secret: true, help: 'bootstrap token, needed once' },
   { key: 'ca_fingerprint', type: 'text', help: 'SHA-256 of the master’s CA, checked once' },
+  {
+    key: 'server_key_pin',
+    type: 'pins',
+    help: 'sha256/<base64> of the master’s key, up to 4; none: any key that the CA signed',
+  },
   { key: 'state_dir', type: 'path', help: 'the agent’s own folder' },
   { key: 'name', type: 'text', help: 'name of the agent (default: the host’s)' },
   { key: 'log_level', type: 'level', help: 'debug, info, warn or error' },

@@ -13,6 +13,7 @@ function file(name: string, text: string): string {
   return path
 }
 
+const PIN = `sha256/${'A'.repeat(43)}=`
 const load = async (args: string[], env: Record<string, string> = {}) =>
   (await loadConfig({ args, env })).config
 
@@ -32,6 +33,14 @@ describe('a setting', () => {
     expect((await load(['--token-file', token])).token).toBe('nxb_secret')
     expect((await load([], { NXMESH_TOKEN_FILE: token })).token).toBe('nxb_secret')
     expect((await load(['--config', file('b.yaml', `token_file: ${token}\n`)])).token).toBe('nxb_secret')
+  })
+
+  test('of the key of the master is one or some, none for any, and absent for what was joined with', async () => {
+    expect((await load(['--server-key-pin', PIN])).server_key_pins).toEqual([PIN])
+    const two = file('pins.yaml', `server_key_pin:\n  - ${PIN}\n  - ${PIN.replace('A', 'B')}\n`)
+    expect((await load(['--config', two])).server_key_pins).toEqual([PIN, PIN.replace('A', 'B')])
+    expect((await load([], { NXMESH_SERVER_KEY_PIN: 'none' })).server_key_pins).toEqual([])
+    expect((await load([])).server_key_pins).toBe(null)
   })
 
   test('of nginx stands below nginx, also as a list', async () => {
@@ -55,6 +64,12 @@ describe('an error names the setting and where it stands:', () => {
     ['a master without TLS', 'master_url: http://m:1\n', /master_url must be https/],
     ['an address that is none', 'nginx:\n  listen_address: "80; x"\n', /nginx.listen_address must be an IP/],
     ['text that is no YAML', 'a: [\n', /bad.yaml/],
+    ['a pin that is none', 'server_key_pin: sha256/short\n', /server_key_pin must be up to 4/],
+    [
+      'too many pins',
+      `server_key_pin: [${Array(5).fill(PIN).join(', ')}]\n`,
+      /server_key_pin must be up to 4/,
+    ],
     ['a token given twice', 'token: a\ntoken_file: /b\n', /both set/],
   ] as const) {
     test(what, async () => {

@@ -11,6 +11,7 @@ import {
   variableOf,
 } from './config-options.ts'
 import { errorCode, readText } from './host/files.ts'
+import { isKeyPin } from './link/address.ts'
 import type { LogLevel } from './log.ts'
 import type { NginxSettings } from './nginx/installation.ts'
 
@@ -19,6 +20,8 @@ export interface AgentConfig {
   readonly master_url: string | null
   readonly token: string | null
   readonly ca_fingerprint: string | null
+  /** What the master's key must be; empty: any. Null: what the identity says. */
+  readonly server_key_pins: readonly string[] | null
   readonly state_dir: string
   readonly name: string | null
   readonly log_level: LogLevel
@@ -163,6 +166,7 @@ function toConfig(found: Values): AgentConfig {
     master_url: toMasterUrl(found, text('master_url')),
     token: text('token'),
     ca_fingerprint: text('ca_fingerprint'),
+    server_key_pins: toPins(found, text('server_key_pin')),
     state_dir: path('state_dir') ?? '',
     name: text('name'),
     log_level: toLevel(found, text('log_level')),
@@ -194,6 +198,17 @@ function toMasterUrl(found: Values, text: string | null): string | null {
   if (url?.protocol === 'https:' && url.pathname === '/' && !url.search && !url.hash && !url.username)
     return url.origin
   throw wrong(found.get('master_url'), 'master_url', 'must be https://host or https://host:port')
+}
+
+const PINS_MAX = 4
+
+function toPins(found: Values, text: string | null): readonly string[] | null {
+  if (text === null) return null
+  if (text === 'none') return []
+  const pins = text.split(',').map(one => one.trim())
+  if (pins.length <= PINS_MAX && pins.every(isKeyPin)) return pins
+  const why = `must be up to ${PINS_MAX} of sha256/<base64 of SHA-256>, separated by commas, or none`
+  throw wrong(found.get('server_key_pin'), 'server_key_pin', why)
 }
 
 function toAddress(found: Values, text: string | null): string | null {

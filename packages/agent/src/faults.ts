@@ -12,7 +12,9 @@ export const FAULT_STEPS = [
   'clean_up',
   'swap_back',
 ] as const
-export type FaultStep = (typeof FAULT_STEPS)[number]
+/** The same for a new session key: kept, answered, in use. */
+export const KEY_FAULT_STEPS = ['key_stored', 'key_accepted', 'key_promoted'] as const
+export type FaultStep = (typeof FAULT_STEPS)[number] | (typeof KEY_FAULT_STEPS)[number]
 
 /**
  * Fault-injection hook: with `NXMESH_FAULTS=1` and `NXMESH_TEST_STOP_AT=<step>` the agent stops itself (SIGSTOP) when it

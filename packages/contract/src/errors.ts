@@ -21,7 +21,8 @@ export const ERRORS = {
   BOOTSTRAP_TOKEN_INVALID: {
     status: 401,
     title: 'The bootstrap token is not valid',
-    advice: 'Make a new one: tokens end after their time or after their last use.',
+    advice:
+      'Make a new one: tokens end after their time or after their last use. The audit log has the reason of each refusal.',
   },
   AGENT_SIGNATURE_INVALID: {
     status: 401,
@@ -57,6 +58,11 @@ export const ERRORS = {
     status: 409,
     title: 'The first administrator exists already',
     advice: 'Log in; set-up never re-opens.',
+  },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    title: 'The request body did not come in time',
+    advice: 'Send it whole and at once; the message names the time.',
   },
   CONFLICT: {
     status: 409,

@@ -34,23 +34,37 @@ export const LIMITS = {
   token_cache_ms: 5_000,
   token_cache_entries: 20_000,
   password_checks_at_once: 2,
-  /** Hashes that wait, of those who are known where they come from and of strangers each; and of one sender. */
+  password_checks_of_strangers: 1,
+  /** Hashes that wait: for each standing, and of one sender. */
   password_checks_waiting: 64,
   password_checks_of_sender: 8,
 
-  // Rates: what may come at once, and what flows in for each second
+  // Rates: what may come at once, and what flows in for each second; of a user or API key, and of an address without credentials
   rate_keys: 50_000,
-  principal_burst_requests: 10_000,
-  principal_requests_per_s: 2_000,
-  address_burst_requests: 300,
-  address_requests_per_s: 30,
+  principal_read_burst_requests: 10_000,
+  principal_read_requests_per_s: 2_000,
+  principal_write_burst_requests: 5_000,
+  principal_write_requests_per_s: 200,
+  principal_credentials_burst_requests: 30,
+  principal_credentials_requests_per_s: 0.5,
+  address_read_burst_requests: 300,
+  address_read_requests_per_s: 30,
+  address_write_burst_requests: 100,
+  address_write_requests_per_s: 10,
+  /** Room for a fleet behind one address that joins at once. */
+  address_credentials_burst_requests: 200,
+  address_credentials_requests_per_s: 10,
   login_burst_attempts: 10,
   login_attempts_per_s: 0.1,
   login_address_burst_attempts: 60,
   login_address_attempts_per_s: 1,
-  /** On one account, from all the places together where its owner is not logged in. */
-  login_email_burst_attempts: 100,
-  login_email_attempts_per_s: 0.5,
+  /** Of all the addresses together from which a wrong password came lately. */
+  login_suspicious_burst_attempts: 50,
+  login_suspicious_attempts_per_s: 10,
+  login_failure_keep_ms: 3_600_000,
+  /** Audit rows of refused log-ins: what is more is counted. */
+  login_refusal_rows_burst: 200,
+  login_refusal_rows_per_s: 2,
 
   // Text
   name_chars: 128,
@@ -65,6 +79,8 @@ export const LIMITS = {
   // Tenancy
   cross_workspace_reads: 200,
   cross_workspace_readers: 200,
+  allowed_cidrs: 500,
+  cidr_chars: 50,
 
   // Configuration
   server_name_chars: 4_000,
@@ -115,6 +131,31 @@ export const LIMITS = {
   reconnect_min_ms: 250,
   reconnect_max_ms: 30_000,
   retry_later_max_ms: 60_000,
+
+  // Events socket
+  events_login_ms: 10_000,
+  /** Of a message of a client, and of one of the master (a larger audit entry is shortened). */
+  events_frame_bytes: 16_384,
+  events_event_bytes: 65_536,
+  events_token_chars: 2_048,
+  events_id_chars: 64,
+  events_subscriptions: 50,
+  events_messages_burst: 100,
+  events_messages_per_s: 10,
+  events_sockets: 5_000,
+  events_sockets_per_principal: 50,
+  /** What waits for one reader; more, or nothing read for the time, and it is cut. */
+  events_queue_bytes: 1_048_576,
+  events_queue_messages: 2_000,
+  events_stuck_ms: 30_000,
+  /** Changes of one thing, and of one topic, are told together at most this often. */
+  events_gather_ms: 200,
+  /** Of one place in that time; what is more is told as a resync. */
+  events_batch: 100,
+  /** Who reads, and what they may see, is never older than this. */
+  events_check_ms: 5_000,
+  events_ping_ms: 25_000,
+  events_silence_ms: 75_000,
 
   // Deployment
   /** Of a delivery of few objects; each object that must be sent adds to it, up to the most. */

@@ -178,7 +178,9 @@ const RETRY_AFTER = { 'Retry-After': { description: 'Seconds to wait', schema: {
 
 function bodyErrors(row: Endpoint): ErrorCode[] {
   const codes: ErrorCode[] =
-    row.method === 'GET' ? [] : ['PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'FORBIDDEN']
+    row.method === 'GET'
+      ? []
+      : ['REQUEST_TIMEOUT', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'FORBIDDEN']
   if (row.method === 'POST' && typeof row.access === 'string') codes.push('IDEMPOTENCY_CONFLICT')
   return codes
 }

@@ -23,6 +23,7 @@ const FIELDS: Record<string, [z.ZodType, good: string]> = {
   header_value: [v.headerValue, 'a b'],
   name: [v.name, 'My site'],
   slug: [v.slug, 'my-site'],
+  cidr: [v.cidr, '192.0.2.0/24'],
 }
 const fields = Object.entries(FIELDS)
 const INVISIBLE = [

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { networkText, parseNetwork } from './addresses.ts'
 import { LIMITS } from './limits.ts'
 
 /**
@@ -97,6 +98,19 @@ const isPort = (number: number) => number >= 1 && number <= 65_535
 function isIpv6(value: string): boolean {
   return z.ipv6().safeParse(value).success
 }
+
+/** An IPv4 or IPv6 network, or one address, normalized: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1/32`. */
+export const cidr = z
+  .string()
+  .max(LIMITS.cidr_chars)
+  .transform((value, context) => {
+    try {
+      return networkText(parseNetwork(value))
+    } catch (error) {
+      context.addIssue((error as Error).message)
+      return value
+    }
+  })
 
 /** RFC 9110 section 5.1 field name. */
 export const headerName = z

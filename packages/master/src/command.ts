@@ -5,7 +5,11 @@ import { ConfigError, printConfig } from './config.ts'
 import { flagOf, OPTION_KEYS, OPTIONS, type Option, variableOf } from './config-options.ts'
 import type { ConfigSources } from './config-values.ts'
 import { DataFolderInUseError } from './data-lock.ts'
-import { DatabaseDamagedError, DatabaseLostError } from './database/database-errors.ts'
+import {
+  DatabaseDamagedError,
+  DatabaseLostError,
+  DatabaseUnreachableError,
+} from './database/database-errors.ts'
 import { DatabaseTooNewError } from './database/migrate.ts'
 import { FileModeError } from './files.ts'
 import { MasterKeyError } from './secrets/master-key.ts'
@@ -21,6 +25,7 @@ const EXPLAINED = [
   DatabaseDamagedError,
   DatabaseLostError,
   DatabaseTooNewError,
+  DatabaseUnreachableError,
   FileModeError,
   ListenError,
   MasterKeyError,

@@ -20,6 +20,20 @@ export const OPTIONS = {
   listen_plain: { type: 'text', help: 'address:port for HTTP without TLS; loopback addresses only' },
   public_url: { type: 'text', help: 'The URL under which agents and people reach this master' },
   server_names: { type: 'list', help: 'More names and addresses for the server certificate' },
+  trusted_proxies: {
+    type: 'list',
+    help: 'Networks (CIDR) of proxies whose X-Forwarded-For counts; none by default',
+  },
+  'agent_keys.max_age_days': {
+    type: 'text',
+    default: '30',
+    help: 'Days after which an agent is given a new session key',
+  },
+  'agent_keys.grace_s': {
+    type: 'text',
+    default: '86400',
+    help: 'Seconds for which an agent’s old session key works beside its new one',
+  },
   'database.url': {
     type: 'text',
     secret: true,
@@ -33,6 +47,10 @@ export const OPTIONS = {
     help: 'The key that wraps all others: 32 bytes in base64 or hex',
   },
   master_key_command: { type: 'text', help: 'A command that prints the master key' },
+  'outgoing.allow': {
+    type: 'list',
+    help: 'Addresses and ranges (CIDR) inside that configured URLs, such as an identity provider’s, may lead to',
+  },
   'log.level': { type: 'text', default: 'info', help: 'error, warn, info, debug or trace' },
 } as const satisfies Record<string, Option>
 
@@ -45,4 +63,4 @@ export const variableOf = (key: string) => `NXMESH_${key.replaceAll('.', '_').to
 
 /** Variables with our prefix that belong to the agent, the demo, the tests or to how the master is started. */
 export const FOREIGN_VARIABLES =
-  /^NXMESH_(CONFIG|DEMO_\w+|TEST_\w+|BENCH_\w+|AGENT_\w+|FAULTS|TOKEN|TOKEN_FILE|MASTER_URL|CA_FINGERPRINT|STATE_DIR|NAME|LABELS|NGINX_\w+)$/
+  /^NXMESH_(CONFIG|DEMO_\w+|TEST_\w+|BENCH_\w+|AGENT_\w+|FAULTS|TOKEN|TOKEN_FILE|MASTER_URL|CA_FINGERPRINT|SERVER_KEY_PIN|STATE_DIR|NAME|LABELS|NGINX_\w+)$/

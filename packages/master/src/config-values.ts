@@ -103,8 +103,9 @@ function fromEnvironment(environment: Readonly<Record<string, string | undefined
   const names = new Map([...KEYS.keys()].map(key => [variableOf(key), key]))
   const layer: Layer = new Map()
   for (const [variable, text] of Object.entries(environment)) {
-    if (!variable.startsWith('NXMESH_') || text === undefined || FOREIGN_VARIABLES.test(variable)) continue
+    if (!variable.startsWith('NXMESH_') || text === undefined) continue
     const key = names.get(variable)
+    if (!key && FOREIGN_VARIABLES.test(variable)) continue
     if (!key)
       throw new ConfigError(`The environment variable ${variable} sets nothing that the master knows.`)
     layer.set(key, { text, origin: `environment ${variable}` })

@@ -25,6 +25,7 @@ test('without any setting the master listens on 8443 and keeps SQLite in its dat
     database_url: 'sqlite:/var/lib/nxmesh/master.db',
     tls: null,
     master_key: { value: null, command: null, file: '/var/lib/nxmesh/master.key', may_create: true },
+    outgoing_allow: [],
     log_level: 'info',
   })
 })
@@ -53,6 +54,27 @@ test('a secret can lie in a file of its own, named by flag, environment or YAML'
   await refused({ environment: { NXMESH_DATABASE_URL: 'x', NXMESH_DATABASE_URL_FILE: secret } }, 'set twice')
 })
 
+test('no proxy is trusted until it is named, and a network that is none says why', async () => {
+  expect((await loadConfig({})).trusted_proxies).toEqual([])
+  const yaml = file('trusted_proxies: [10.0.0.0/8, "2001:db8::1"]\n')
+  expect((await loadConfig({ file: yaml })).trusted_proxies).toMatchObject([
+    { version: 4, prefix: 8 },
+    { version: 6, prefix: 128 },
+  ])
+  await refused({ environment: { NXMESH_TRUSTED_PROXIES: '10.1.2.3/8' } }, 'the network is 10.0.0.0/8')
+  await refused({ flags: { 'trusted-proxies': 'proxy.example' } }, /trusted_proxies has "proxy.example"/)
+})
+
+test('the age of session keys is set in days, from each place that settings come from', async () => {
+  expect((await loadConfig({})).agent_keys).toEqual({ max_age_days: 30, grace_s: 86_400 })
+  const environment = { NXMESH_AGENT_KEYS_MAX_AGE_DAYS: '7' }
+  expect((await loadConfig({ environment })).agent_keys.max_age_days).toBe(7)
+  const yaml = file('agent_keys:\n  max_age_days: 90\n  grace_s: 3600\n')
+  expect((await loadConfig({ file: yaml })).agent_keys).toEqual({ max_age_days: 90, grace_s: 3_600 })
+  for (const bad of ['0', '-1', '1.5', 'never', ''])
+    await refused({ flags: { 'agent-keys-max-age-days': bad } }, 'agent_keys.max_age_days')
+})
+
 test('a configured master key file is never made by the master', async () => {
   const config = await loadConfig({ environment: { NXMESH_MASTER_KEY_FILE: '/run/key' } })
   expect(config.master_key).toMatchObject({ file: '/run/key', may_create: false })
@@ -79,6 +101,16 @@ test('an unknown or doubled setting is an error, wherever it stands', async () =
   await refused({ file: file('- a') }, 'the file must hold settings')
 })
 
+test('ranges inside that may be reached come as a list', async () => {
+  const ranges = { outgoing_allow: ['10.1.0.0/16', 'fd00::1'] }
+  expect(await loadConfig({ file: file('outgoing:\n  allow: [10.1.0.0/16, "fd00::1"]\n') })).toMatchObject(
+    ranges,
+  )
+  expect(await loadConfig({ environment: { NXMESH_OUTGOING_ALLOW: '10.1.0.0/16,fd00::1' } })).toMatchObject(
+    ranges,
+  )
+})
+
 test('variables of the agent and of the demo are left alone', async () => {
   await loadConfig({ environment: { NXMESH_TOKEN: 'x', NXMESH_DEMO_DIR: '/x', NXMESH_CONFIG: '/y' } })
 })
@@ -92,6 +124,8 @@ test('values that make no sense are refused with the reason and the place', asyn
   await refused({ flags: { 'public-url': 'https://a/b' } }, 'public_url')
   await refused({ flags: { 'tls-key-file': '/k' } }, 'tls.certificate_file is needed')
   await refused({ flags: { 'log-level': 'loud' } }, 'log.level')
+  await refused({ flags: { 'outgoing-allow': '10.0.0.0/8, idp.example' } }, 'not idp.example')
+  await refused({ file: file('outgoing:\n  allow: [10.0.0.0/40]') }, 'outgoing.allow must hold')
   await refused({ flags: { 'data-dir': '' } }, 'data_dir must not be empty')
 })
 

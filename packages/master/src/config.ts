@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path'
+import { type Network, networksOf } from './addresses.ts'
 import { OPTION_KEYS, OPTIONS, type Option, type OptionKey } from './config-options.ts'
 import {
   ConfigError,
@@ -7,6 +8,8 @@ import {
   type FoundValues,
   findValues,
 } from './config-values.ts'
+import { MASTER_LIMITS } from './limits.ts'
+import { parseRange } from './outgoing/address-rules.ts'
 import type { MasterKeySource } from './secrets/master-key.ts'
 
 export { ConfigError } from './config-values.ts'
@@ -33,6 +36,11 @@ export interface MasterConfig {
   /** Null: a certificate of the private CA. */
   readonly tls: { readonly certificate_file: string; readonly key_file: string } | null
   readonly master_key: MasterKeySource
+  /** Ranges that `Outgoing` reaches though they are not public. */
+  readonly outgoing_allow: readonly string[]
+  /** Whose X-Forwarded-For counts. */
+  readonly trusted_proxies: readonly Network[]
+  readonly agent_keys: { readonly max_age_days: number; readonly grace_s: number }
   readonly log_level: LogLevel
 }
 
@@ -66,10 +74,7 @@ function toConfig(found: FoundValues): MasterConfig {
     listen: toAddress(found, 'listen', required(found, 'listen')),
     listen_plain: toLoopback(found),
     public_url: toPublicUrl(found),
-    server_names: (text('server_names') ?? '')
-      .split(',')
-      .map(one => one.trim())
-      .filter(one => one !== ''),
+    server_names: toList(found, 'server_names'),
     database_url: text('database.url') ?? `sqlite:${join(data_dir, 'master.db')}`,
     tls: toTls(found),
     master_key: {
@@ -78,8 +83,50 @@ function toConfig(found: FoundValues): MasterConfig {
       file: resolve(found.master_key_file?.text ?? join(data_dir, 'master.key')),
       may_create: found.master_key_file === undefined,
     },
+    outgoing_allow: toRanges(found, 'outgoing.allow'),
+    trusted_proxies: toNetworks(found, 'trusted_proxies'),
+    agent_keys: {
+      max_age_days: toNumber(found, 'agent_keys.max_age_days', MASTER_LIMITS.agent_key_max_age_days),
+      grace_s: toNumber(found, 'agent_keys.grace_s', MASTER_LIMITS.agent_key_grace_max_s),
+    },
     log_level: toLogLevel(found),
   }
+}
+
+const toList = (found: FoundValues, key: OptionKey): string[] =>
+  (found[key]?.text ?? '')
+    .split(',')
+    .map(one => one.trim())
+    .filter(one => one !== '')
+
+function toRanges(found: FoundValues, key: OptionKey): string[] {
+  const list = toList(found, key)
+  const wrong_one = list.find(one => parseRange(one) === null)
+  if (wrong_one !== undefined)
+    throw wrong(
+      found,
+      key,
+      `must hold addresses and ranges such as 10.1.0.0/16 or fd00::/8, not ${wrong_one}`,
+    )
+  if (list.length > MASTER_LIMITS.outgoing_ranges)
+    throw wrong(found, key, `must hold at most ${MASTER_LIMITS.outgoing_ranges} ranges`)
+  return list
+}
+
+function toNetworks(found: FoundValues, key: OptionKey): readonly Network[] {
+  return toList(found, key).flatMap(one => {
+    try {
+      return networksOf([one])
+    } catch (error) {
+      throw wrong(found, key, `has "${one}", which ${(error as Error).message}`)
+    }
+  })
+}
+
+function toNumber(found: FoundValues, key: OptionKey, max: number): number {
+  const number = Number(required(found, key))
+  if (Number.isInteger(number) && number >= 1 && number <= max) return number
+  throw wrong(found, key, `must be a whole number from 1 to ${max}`)
 }
 
 function required(found: FoundValues, key: OptionKey): string {

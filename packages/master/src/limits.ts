@@ -40,10 +40,20 @@ export const MASTER_LIMITS = {
   // Configuration
   config_file_bytes: 1_048_576,
 
-  // Certificates, in days
+  // Certificates
+  certificate_file_bytes: 1_048_576,
+  /** How often given files are looked at, and how often the end of our own certificate. */
+  certificate_look_ms: 2_000,
+  own_certificate_look_ms: 3_600_000,
+  /** Certificates that were replaced while sockets live on that were opened with them. */
+  listeners_replaced: 16,
   ca_valid_days: 3_650,
   server_certificate_valid_days: 365,
   server_certificate_renew_days: 60,
+
+  // Session keys of agents
+  agent_key_max_age_days: 3_650,
+  agent_key_grace_max_s: 2_592_000,
 
   // Serving
   idle_timeout_s: 60,
@@ -55,4 +65,17 @@ export const MASTER_LIMITS = {
   bodies_sender_bytes: 16_777_216,
   public_bodies_bytes: 16_777_216,
   public_bodies_sender_bytes: 1_048_576,
+  /** From the head of a request to the last byte of its body. Below the idle timeout, so that it ends with an answer. */
+  body_read_ms: 30_000,
+  public_body_read_ms: 10_000,
+
+  // Requests to places that people configure
+  outgoing_connect_ms: 5_000,
+  outgoing_ms: 15_000,
+  outgoing_answer_bytes: 1_048_576,
+  outgoing_header_bytes: 16_384,
+  outgoing_redirects: 3,
+  outgoing_addresses_tried: 3,
+  outgoing_at_once: 64,
+  outgoing_ranges: 1_000,
 } as const

@@ -8,7 +8,7 @@ import { makeClient } from '@nxmesh/contract'
 import pino from 'pino'
 import { loadConfig } from './config.ts'
 import { allowForBusyMachines, makeTestUrl } from './database/testing.ts'
-import { type RunningMaster, startMaster } from './main.ts'
+import { type MasterOverrides, type RunningMaster, startMaster } from './main.ts'
 
 allowForBusyMachines()
 const root = mkdtempSync(join(tmpdir(), 'nxmesh-main-'))
@@ -21,11 +21,15 @@ afterEach(async () => {
 let folders = 0
 const newFolder = () => join(root, `data-${++folders}`)
 
-async function start(data_dir: string, flags: Record<string, string> = {}) {
+async function start(
+  data_dir: string,
+  flags: Record<string, string> = {},
+  overrides: Partial<MasterOverrides> = {},
+) {
   const config = await loadConfig({
     flags: { 'data-dir': data_dir, listen: '127.0.0.1:0', 'listen-plain': '127.0.0.1:0', ...flags },
   })
-  const master = await startMaster(config, { log: pino({ level: 'silent' }) })
+  const master = await startMaster(config, { log: pino({ level: 'silent' }), ...overrides })
   running.push(master)
   return master
 }
@@ -88,6 +92,34 @@ test('TLS 1.2 is refused', async () => {
   expect(outcome).toBe('refused')
 })
 
+test('the private CA’s certificate is renewed in the running process before its end', async () => {
+  const clock = { days_ago: 310 }
+  const now = () => new Date(Date.now() - clock.days_ago * 86_400_000)
+  const master = await start(newFolder(), {}, { now })
+  const dial = () => {
+    const socket = connect({ host: '127.0.0.1', port: master.port, ca: master.ca_pem })
+    return new Promise<typeof socket>((resolve, reject) => {
+      socket.once('secureConnect', () => resolve(socket))
+      socket.once('error', reject)
+    })
+  }
+  const serialOf = (socket: Awaited<ReturnType<typeof dial>>) => socket.getPeerCertificate().serialNumber
+  const open = await dial()
+  await master.reloadCertificate()
+  expect(serialOf(await dial())).toBe(serialOf(open))
+  const fingerprint = master.ca_fingerprint
+  clock.days_ago = 0
+  await master.reloadCertificate()
+  const renewed = await dial()
+  expect(serialOf(renewed)).not.toBe(serialOf(open))
+  expect(Date.parse(renewed.getPeerCertificate().valid_to)).toBeGreaterThan(Date.now() + 360 * 86_400_000)
+  expect(master.ca_fingerprint).toBe(fingerprint)
+  const rows = await master.services.db.read.selectFrom('audit_log').select('action').execute()
+  expect(rows.map(row => row.action)).toEqual(['server_certificate.reload'])
+  open.destroy()
+  renewed.destroy()
+})
+
 test('a second master on the same data folder is refused, and the first serves on', async () => {
   const data_dir = newFolder()
   const first = await start(data_dir)
@@ -106,6 +138,12 @@ test('a start that fails gives everything back: the next one succeeds', async ()
   await expect(start(data_dir, { 'listen-plain': `127.0.0.1:${port}` })).rejects.toThrow()
   await new Promise(resolve => blocker.close(resolve))
   expect((await get(await start(data_dir), '/healthz')).status).toBe(200)
+})
+
+test('a second master on the same port is refused: it would get a share of the first one’s agents', async () => {
+  const first = await start(newFolder())
+  const second = start(newFolder(), { listen: `127.0.0.1:${first.port}` })
+  await expect(second).rejects.toThrow(`port ${first.port}: another process has it`)
 })
 
 test('a wrong master key stops the start with a word about it', async () => {

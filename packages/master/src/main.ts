@@ -1,7 +1,9 @@
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
-import { openAuthority, readGivenIdentity, type ServerIdentity } from './certificates/authority.ts'
+import type { ServerIdentity } from './certificates/authority.ts'
 import { serverNames } from './certificates/certificate-rules.ts'
+import { authoritySource, givenSource } from './certificates/identity-source.ts'
+import { openListenerCertificate } from './certificates/listener-certificate.ts'
 import { type Compose, compose, type MasterServices } from './compose.ts'
 import type { MasterConfig } from './config.ts'
 import { openDataFolder } from './data-folder.ts'
@@ -13,6 +15,7 @@ import { openDatabase } from './database/open-database.ts'
 import { Endings } from './endings.ts'
 import { newId } from './ids.ts'
 import { MASTER_LIMITS } from './limits.ts'
+import { makeOutgoing } from './outgoing/make-outgoing.ts'
 import { openSecrets } from './secrets/secrets-service.ts'
 import { type Listener, listenPlain, listenTls } from './serve.ts'
 
@@ -27,9 +30,13 @@ export interface RunningMaster {
   readonly ca_pem: string
   /** SHA-256 of the CA certificate's DER, hex. */
   readonly ca_fingerprint: string
+  /** SHA-256 of the key in the listener's certificate, `sha256/<base64>`. */
+  readonly server_key_pin: string
   /** What makes the first administrator; null when there was ever one. */
   readonly setup_token: string | null
   readonly services: MasterServices
+  /** Looks for a new certificate of the listener at once (SIGHUP); it does so by itself every few seconds. */
+  reloadCertificate(): Promise<void>
   /** Ends everything in order; the data folder is free afterwards. */
   stop(): Promise<void>
 }
@@ -40,11 +47,12 @@ export interface MasterOverrides {
   readonly now?: () => Date
   readonly newId?: () => string
   readonly rates?: Compose['rates']
+  readonly certificate_look_ms?: number
 }
 
 /**
  * Starts a master: the real composition root, for the executable as for tests and benchmarks. Resolves when it serves.
- * Throws, with everything taken given back, what the operator must mend: `DataFolderInUseError`, `DatabaseTooNewError`,
+ * Throws, with everything taken given back, what the operator must mend: `DataFolderInUseError`, `DatabaseUnreachableError`, `DatabaseTooNewError`,
  * `DatabaseLostError`, `DatabaseDamagedError`, `FileModeError`, `MasterKeyError`, `CertificateError`, `ListenError`.
  */
 export async function startMaster(config: MasterConfig, overrides: MasterOverrides): Promise<RunningMaster> {
@@ -76,11 +84,17 @@ async function start(
   )
   endings.add(() => db.close())
   const secrets = await openSecrets({ db, source: config.master_key, now, newId: ids })
-  const identity = config.tls
-    ? readGivenIdentity(config.tls, now())
-    : await openAuthority({ db, secrets, now, data_dir: config.data_dir }, namesOf(config))
-  warnOfEnd(identity, now(), log)
-  const daily = setInterval(() => warnOfEnd(identity, now(), log), DAY_MS)
+  const certificate = await openListenerCertificate({
+    source: config.tls
+      ? givenSource(config.tls, now)
+      : authoritySource({ db, secrets, now, data_dir: config.data_dir }, namesOf(config)),
+    log: overrides.log.child({ component: 'certificates' }),
+    newId: ids,
+    ...(overrides.certificate_look_ms ? { look_ms: overrides.certificate_look_ms } : {}),
+  })
+  const { identity } = certificate
+  warnOfEnd(identity(), now(), log)
+  const daily = setInterval(() => warnOfEnd(identity(), now(), log), DAY_MS)
   endings.add(() => clearInterval(daily))
 
   const integrity = checkLarge(
@@ -98,7 +112,10 @@ async function start(
     now,
     newId: ids,
     masterUrl: () => reached.url,
-    ca_fingerprint: identity.ca_fingerprint,
+    caFingerprint: () => identity().ca_fingerprint,
+    outgoing: makeOutgoing({ allow: config.outgoing_allow }),
+    serverKeyPin: () => identity().server_key_pin,
+    agent_keys: config.agent_keys,
     ready: async () => !integrity.damaged() && (await isReady(db)),
   })
   endings.add(() => parts.stop())
@@ -107,8 +124,10 @@ async function start(
   // From here on someone may put data into it.
   folder.markUsed(now())
 
-  const listeners = listen(config, identity, parts)
+  const listeners = listen(config, identity(), parts)
   endings.add(() => listeners.stop())
+  certificate.follow(parts.services.audit, next => listeners.tls.replace(next))
+  endings.add(() => certificate.stop())
   reached.url = config.public_url ?? `https://${reachableHost(config)}:${listeners.tls.port}`
   const plain_url =
     listeners.plain && config.listen_plain
@@ -120,25 +139,34 @@ async function start(
     url: reached.url,
     plain_url,
     port: listeners.tls.port,
-    ca_pem: identity.ca_pem,
-    ca_fingerprint: identity.ca_fingerprint,
+    get ca_pem() {
+      return identity().ca_pem
+    },
+    get ca_fingerprint() {
+      return identity().ca_fingerprint
+    },
+    get server_key_pin() {
+      return identity().server_key_pin
+    },
     setup_token,
     services: parts.services,
+    reloadCertificate: () => certificate.reload(),
     stop: () => endings.run(),
   }
 }
 
 function listen(config: MasterConfig, identity: ServerIdentity, parts: ReturnType<typeof compose>) {
-  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door)
+  const doors = { events: parts.events_door, trusted: config.trusted_proxies }
+  const tls = listenTls(config.listen, identity, parts.app, parts.channel_door, doors)
   let plain: Listener | null = null
   try {
-    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app) : null
+    plain = config.listen_plain ? listenPlain(config.listen_plain, parts.app, doors) : null
   } catch (error) {
     void tls.stop(0)
     throw error
   }
   const stop = async () => {
-    await parts.closeChannel()
+    await parts.closeSockets()
     await Promise.all([tls.stop(MASTER_LIMITS.stop_grace_ms), plain?.stop(MASTER_LIMITS.stop_grace_ms)])
   }
   return { tls, plain, stop }
@@ -164,7 +192,7 @@ function warnOfEnd(identity: ServerIdentity, now: Date, log: Logger): void {
   if (identity.not_after.getTime() - now.getTime() > WARN_BEFORE_MS) return
   log.warn(
     { not_after: identity.not_after.toISOString() },
-    'The certificate of the listener ends soon: renew it and restart',
+    'The certificate of the listener ends soon: put its successor in its place, it is taken without a restart',
   )
 }
 

@@ -27,6 +27,7 @@ export async function runMaster(sources: ConfigSources): Promise<number> {
   const log = makeLog(config.log_level, pino.destination({ fd: STDOUT, sync: true }))
   dieOnBugs(log)
   const master = await startMaster(config, { log })
+  process.on('SIGHUP', () => void master.reloadCertificate())
   process.stderr.write(greeting(master))
   const signal = await stopped
   log.child({ component: 'master' }).info({ signal }, 'Stopping')
@@ -51,6 +52,7 @@ function greeting(master: RunningMaster): string {
     `NxMesh master ${VERSION} (process ${process.pid})`,
     `  URL             ${master.url}`,
     ...(master.plain_url ? [`  plain URL       ${master.plain_url}`] : []),
+    `  server key pin  ${master.server_key_pin}`,
     `  CA fingerprint  ${master.ca_fingerprint}`,
     ...(master.setup_token
       ? [

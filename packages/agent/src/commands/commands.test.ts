@@ -36,6 +36,7 @@ async function setScene() {
     master_url: null,
     token: null,
     ca_fingerprint: null,
+    server_key_pins: null,
     state_dir: agent.state_dir,
     name: null,
     log_level: 'error',

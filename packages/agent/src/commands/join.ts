@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { prepareNginx } from '../agent.ts'
 import type { AgentConfig } from '../config.ts'
 import { hostName } from '../host/system.ts'
@@ -5,7 +6,7 @@ import { register } from '../link/register.ts'
 import type { Log } from '../log.ts'
 import { NginxError } from '../nginx/installation.ts'
 import { type Identity, readIdentity, writeIdentity } from '../state/identity.ts'
-import { makeStateFolders, statePaths } from '../state/paths.ts'
+import { makeStateFolders, type StatePaths, statePaths } from '../state/paths.ts'
 import { AGENT_VERSION } from '../version.ts'
 
 /** Registers this host with its master and takes its nginx over; `run` does the rest. */
@@ -29,9 +30,9 @@ export async function registerOnce(config: AgentConfig, log: Log): Promise<Ident
       log('warn', 'this agent belongs to another master than the configured one', {
         master_url: known.master_url,
       })
-    return known
+    return withPins(paths, known, config.server_key_pins)
   }
-  const { master_url, token, ca_fingerprint, name } = config
+  const { master_url, token, ca_fingerprint, server_key_pins, name } = config
   if (master_url === null) throw new NginxError('master_url is not set, and this agent has not joined yet')
   if (token === null)
     throw new NginxError('this agent has not joined yet and has no token (token or token_file)')
@@ -39,11 +40,20 @@ export async function registerOnce(config: AgentConfig, log: Log): Promise<Ident
     master_url,
     token,
     ca_fingerprint,
+    server_key_pins: server_key_pins ?? [],
     ...(name === null ? {} : { name }),
     hostname: hostName(),
     version: AGENT_VERSION,
   })
   writeIdentity(paths, identity)
   log('info', 'registered', { agent_id: identity.agent_id, master_url })
+  return identity
+}
+
+/** Pins that are configured replace those of the identity: a planned change of the master's key is two pins for a while. */
+function withPins(paths: StatePaths, known: Identity, pins: readonly string[] | null): Identity {
+  if (pins === null || isDeepStrictEqual(pins, known.server_key_pins ?? [])) return known
+  const identity = { ...known, server_key_pins: pins }
+  writeIdentity(paths, identity)
   return identity
 }

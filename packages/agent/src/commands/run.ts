@@ -3,7 +3,8 @@ import type { AgentConfig } from '../config.ts'
 import { startLink } from '../link/link.ts'
 import { RegistrationError } from '../link/register.ts'
 import type { Log } from '../log.ts'
-import type { Identity } from '../state/identity.ts'
+import { type Identity, writeIdentity } from '../state/identity.ts'
+import { statePaths } from '../state/paths.ts'
 import { registerOnce } from './join.ts'
 
 const RETRY_MIN_MS = 1_000
@@ -17,6 +18,7 @@ export async function run(config: AgentConfig, log: Log, stop: AbortSignal): Pro
     if (identity === null) return
     const link = startLink({
       identity,
+      saveKeys: keys => writeIdentity(statePaths(config.state_dir), { ...identity, ...keys }),
       orders: agent.orders,
       log,
       changed: connected =>

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect, createServer, type Server } from 'node:net'
 import { readText } from './files.ts'
 import { allPids, readProcess, socketInodes } from './processes.ts'
 
@@ -78,16 +78,40 @@ const LASTING_TRIES = 100
 
 /**
  * A free loopback port that can be bound again after any restart: not one of those which the kernel lends to outgoing
- * connections, since such a connection may hold it at the very moment when a server wants it back.
+ * connections, since such a connection may hold it at the very moment when a server wants it back. No other process is given
+ * the same one while this one lives, bound or not.
  */
 export async function lastingLoopbackPort(): Promise<number> {
   const [low = 0, high = 0] = (readText(LENT_PORTS_PATH) ?? '').trim().split(/\s+/).map(Number)
   for (let i = 0; i < LASTING_TRIES; i++) {
     const port = randomInt(LASTING_PORTS.first, LASTING_PORTS.last + 1)
     if (port >= low && port <= high) continue
+    const promise = await promisePort(port)
+    if (promise === null) continue
     if (await canBind('127.0.0.1', port)) return port
+    promise.close()
   }
   return await freeLoopbackPort()
+}
+
+/** What keeps the ports that this process was given from others. */
+const promised: Server[] = []
+
+/**
+ * Keeps a port for this process; null when another one has it. A socket in Linux's abstract namespace (unix(7)) is a lock
+ * that needs no file, ends with the process and holds in one network namespace, just as the port does.
+ */
+function promisePort(port: number): Promise<Server | null> {
+  return new Promise(resolve => {
+    const server = createServer(socket => socket.destroy())
+    server.once('error', () => resolve(null))
+    server.listen({ path: `\0nxmesh-port-${port}` }, () => {
+      // Its end is the end of the process, which it must not hold up.
+      server.unref()
+      promised.push(server)
+      resolve(server)
+    })
+  })
 }
 
 /** Whether an address could be bound just now; lets it go at once. */

@@ -10,18 +10,23 @@ import {
   SIGNATURE_HEADERS,
   signRequest,
 } from '@nxmesh/contract/channel/signing'
-import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from '@nxmesh/contract/channel/version'
+import { OLDEST_PROTOCOL_VERSION } from '@nxmesh/contract/channel/version'
 import { CHANNEL_PATH } from '@nxmesh/contract/endpoints/paths'
 import WebSocket, { type RawData } from 'ws'
 import { type MasterAddress, verifiedTls } from './address.ts'
 import type { LinkLimits } from './link-limits.ts'
 import { readGreeting, readMasterMessage } from './read-message.ts'
+import type { SessionKey } from './session-keys.ts'
 
-/** Who the agent is to its master; the session key as registered (base64url). */
-export interface LinkIdentity extends MasterAddress {
+/** Who the agent is to its master, and the key that signs this connection. */
+export interface LinkIdentity extends MasterAddress, SessionKey {
   readonly agent_id: string
-  readonly key_id: string
-  readonly session_key: string
+}
+
+/** What the greeting decided. */
+export interface Session {
+  readonly protocol: number
+  readonly server_nonce: string
 }
 
 /** How a connection ended. */
@@ -36,7 +41,7 @@ export type Ending =
 
 export interface ConnectionEvents {
   /** After the greeting: what to say first. */
-  hello(): AgentMessage
+  hello(session: Session): AgentMessage
   message(message: MasterMessage): void
   ended(ending: Ending): void
 }
@@ -50,6 +55,8 @@ export interface Connection {
 export interface ConnectionOptions {
   readonly identity: LinkIdentity
   readonly limits: LinkLimits
+  /** The protocol version to ask for. */
+  readonly protocol: number
   /** The master's clock as far as it is known, milliseconds since the epoch. */
   readonly clock_ms: number
   readonly events: ConnectionEvents
@@ -62,7 +69,7 @@ export function openConnection(options: ConnectionOptions): Connection {
   const nonce = randomBytes(24).toString('base64url')
   const socket = new WebSocket(channelUrl(identity.master_url), {
     ...verifiedTls(identity),
-    headers: signedHeaders(identity, session_key, nonce, options.clock_ms),
+    headers: signedHeaders(options, session_key, nonce),
     perMessageDeflate: false,
     maxPayload: limits.frame_bytes,
   })
@@ -89,7 +96,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     const greeting = readGreeting(json)
     if (!greeting) return lost('the master sent no greeting')
     if (greeting.type === 'retry_later') return end({ kind: 'retry_later', delay_ms: greeting.delay_ms })
-    if (greeting.protocol < OLDEST_PROTOCOL_VERSION || greeting.protocol > PROTOCOL_VERSION)
+    if (greeting.protocol < OLDEST_PROTOCOL_VERSION || greeting.protocol > options.protocol)
       return lost(`the master speaks protocol ${greeting.protocol}`)
     clearTimeout(timer)
     const keys = deriveKeys(session_key, {
@@ -101,7 +108,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     })
     sealer = new FrameSealer(keys.to_master)
     opener = new FrameOpener(keys.to_agent)
-    send(events.hello())
+    send(events.hello({ protocol: greeting.protocol, server_nonce: greeting.nonce }))
   }
   const sealed = (bytes: Uint8Array) => {
     const json = opener?.open(bytes)
@@ -135,10 +142,9 @@ function channelUrl(master_url: string): string {
 }
 
 function signedHeaders(
-  identity: LinkIdentity,
+  { identity, clock_ms, protocol }: ConnectionOptions,
   session_key: Uint8Array,
   nonce: string,
-  clock_ms: number,
 ): Record<string, string> {
   const timestamp = String(Math.round(clock_ms))
   const signature = signRequest(session_key, {
@@ -155,7 +161,7 @@ function signedHeaders(
     [SIGNATURE_HEADERS.key_id]: identity.key_id,
     [SIGNATURE_HEADERS.timestamp]: timestamp,
     [SIGNATURE_HEADERS.nonce]: nonce,
-    [SIGNATURE_HEADERS.protocol]: String(PROTOCOL_VERSION),
+    [SIGNATURE_HEADERS.protocol]: String(protocol),
     [SIGNATURE_HEADERS.signature]: signature,
   }
 }

@@ -1,16 +1,26 @@
 import { randomBytes } from 'node:crypto'
 import type { AgentFacts, AgentMessage, MasterMessage } from '@nxmesh/contract/channel/messages'
-import { PROTOCOL_VERSION } from '@nxmesh/contract/channel/version'
+import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from '@nxmesh/contract/channel/version'
 import type { Log } from '../log.ts'
 import type { Orders } from '../orders.ts'
 import { backoffMs, retryLaterMs } from './backoff.ts'
-import { type Connection, type Ending, type LinkIdentity, openConnection } from './connection.ts'
+import {
+  type Connection,
+  type Ending,
+  type LinkIdentity,
+  openConnection,
+  type Session,
+} from './connection.ts'
 import { LINK_LIMITS, type LinkLimits } from './link-limits.ts'
+import { isKeyMessage, takeKeyMessage } from './rotation.ts'
+import { type KeptKeys, makeSessionKeys, type SessionKey } from './session-keys.ts'
 
 export type { LinkIdentity } from './connection.ts'
 
 export interface LinkOptions {
-  readonly identity: LinkIdentity
+  readonly identity: Omit<LinkIdentity, keyof SessionKey> & Omit<KeptKeys, 'other_key'> & Partial<KeptKeys>
+  /** Makes changed session keys durable before it returns, or throws; without it the agent takes no new ones. */
+  readonly saveKeys?: (keys: KeptKeys) => void
   readonly orders: Orders
   readonly log: Log
   readonly limits?: Partial<LinkLimits>
@@ -46,7 +56,9 @@ export function startLink(options: LinkOptions): Link {
   const limits = { ...LINK_LIMITS, ...options.limits }
   const now_ms = options.now_ms ?? Date.now
   const random = options.random ?? Math.random
+  const keys = makeSessionKeys(keptOf(options.identity), options.saveKeys ?? cannotSave)
   const stopping = new AbortController()
+  let protocol = PROTOCOL_VERSION
   let current: Connection | null = null
   let connected = false
   let clock_offset_ms = 0
@@ -61,6 +73,9 @@ export function startLink(options: LinkOptions): Link {
   /** One connection from dialling to its end. */
   const connectOnce = (facts: AgentFacts): Promise<Ending> =>
     new Promise(resolve => {
+      const identity = { ...options.identity, ...keys.next() }
+      const { agent_id, key_id } = identity
+      let session: Session | null = null
       const beat = makeHeartbeat(
         limits.silence_ms,
         orders,
@@ -74,19 +89,34 @@ export function startLink(options: LinkOptions): Link {
         resolve(ending)
       }
       current = openConnection({
-        identity: options.identity,
+        identity,
         limits,
+        protocol,
         clock_ms: now_ms() + clock_offset_ms,
         events: {
-          hello: () => {
+          hello: greeted => {
+            session = greeted
             beat.watch()
-            return helloOf(facts, orders, options.instance ?? INSTANCE)
+            const { protocol: spoken } = greeted
+            const position = orders.position()
+            return {
+              type: 'agent_hello',
+              protocol: spoken,
+              instance: options.instance ?? INSTANCE,
+              facts,
+              position,
+            }
           },
           message: message => {
             beat.heard()
-            if (message.type !== 'welcome') return handOver(message, orders, log)
-            setConnected(true)
-            beat.start(message.heartbeat_ms)
+            if (message.type === 'welcome') {
+              setConnected(true)
+              return beat.start(message.heartbeat_ms)
+            }
+            if (!isKeyMessage(message)) return handOver(message, orders, log)
+            const send = (answer: AgentMessage) => current?.send(answer)
+            const close = (reason: string) => current?.close(reason)
+            if (session) takeKeyMessage(keys, message, { agent_id, key_id, session, send, close }, log)
           },
           ended,
         },
@@ -98,6 +128,7 @@ export function startLink(options: LinkOptions): Link {
     let corrected = false
     while (!stopping.signal.aborted) {
       const began_ms = performance.now()
+      const tried = keys.next().key_id
       const ending = await connectOrGiveUp(orders, connectOnce)
       if (stopping.signal.aborted) return
       if (performance.now() - began_ms >= limits.stable_ms) attempt = 0
@@ -110,6 +141,10 @@ export function startLink(options: LinkOptions): Link {
           continue
         }
       } else corrected = false
+      if (ending.kind === 'refused' && ending.reason === 'protocol_not_served')
+        protocol = protocol > OLDEST_PROTOCOL_VERSION ? protocol - 1 : PROTOCOL_VERSION
+      // With two keys the other one is tried at once.
+      if (ending.kind === 'refused' && ending.reason === 'not_authenticated' && keys.refused(tried)) continue
       await pause(delayMs(ending, attempt, limits, random()), stopping.signal)
       attempt += 1
     }
@@ -149,12 +184,18 @@ function delayMs(ending: Ending, attempt: number, limits: LinkLimits, random: nu
   return backoffMs(attempt, limits.reconnect_min_ms, limits.reconnect_max_ms, random)
 }
 
-function helloOf(facts: AgentFacts, orders: Orders, instance: string): AgentMessage {
-  return { type: 'agent_hello', protocol: PROTOCOL_VERSION, instance, facts, position: orders.position() }
+const keptOf = ({ key_id, session_key, other_key }: LinkOptions['identity']): KeptKeys => ({
+  key_id,
+  session_key,
+  other_key: other_key ?? null,
+})
+
+function cannotSave(): never {
+  throw new Error('this agent has no place to keep it')
 }
 
 /** An order that throws is a fault of the agent; the connection and the next orders are not harmed by it. */
-function handOver(message: Exclude<MasterMessage, { type: 'welcome' }>, orders: Orders, log: Log): void {
+function handOver(message: MasterMessage, orders: Orders, log: Log): void {
   try {
     if (message.type === 'prepare') orders.prepare(message)
     else if (message.type === 'objects') orders.objects(message)

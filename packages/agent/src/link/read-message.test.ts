@@ -22,6 +22,8 @@ const MESSAGES: MasterMessage[] = [
   { type: 'abort', ...order, reason: 'another agent refused it' },
   { type: 'lift_hold' },
   { type: 'heartbeat_ack' },
+  { type: 'key_offer', key_id: id, session_key: 'A'.repeat(43) },
+  { type: 'key_promoted', key_id: id },
 ]
 const GREETINGS: Greeting[] = [
   { type: 'hello', protocol: 1, nonce: 'n', server_time: '2026-11-01T00:00:00.000Z' },

@@ -69,6 +69,8 @@ const CHECKS: Readonly<Record<MasterMessage['type'], Check>> = {
   abort: fields({ ...order, reason: text(LIMITS.message_chars) }),
   lift_hold: () => true,
   heartbeat_ack: () => true,
+  key_offer: fields({ key_id: id, session_key: text(256) }),
+  key_promoted: fields({ key_id: id }),
 }
 
 const GREETINGS: Readonly<Record<Greeting['type'], Check>> = {

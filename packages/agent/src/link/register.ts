@@ -3,7 +3,7 @@ import { request } from 'node:https'
 import { isIP } from 'node:net'
 import { connect, type DetailedPeerCertificate } from 'node:tls'
 import { BASE_PATH } from '@nxmesh/contract/endpoints/endpoint'
-import { type TlsTarget, targetOf, verifiedTls } from './address.ts'
+import { type MasterAddress, type TlsTarget, targetOf, verifiedTls } from './address.ts'
 import { LINK_LIMITS } from './link-limits.ts'
 
 export interface Registration {
@@ -12,6 +12,8 @@ export interface Registration {
   readonly token: string
   /** SHA-256 of the CA's DER, hex, colons allowed. Null: the system's own trust store decides. */
   readonly ca_fingerprint: string | null
+  /** `sha256/<base64>` of the key that the master's certificate must have beside that; empty: any. */
+  readonly server_key_pins?: readonly string[]
   readonly name?: string | undefined
   readonly hostname: string
   readonly version: string
@@ -28,6 +30,7 @@ export interface RegisteredIdentity {
   readonly master_url: string
   readonly ca_pem: string
   readonly server_name: string
+  readonly server_key_pins: readonly string[]
 }
 
 /** `message` is for the person at the terminal. `retryable`: trying again may help. */
@@ -50,7 +53,8 @@ export async function register(registration: Registration): Promise<RegisteredId
   const target = readTarget(registration.master_url)
   const ca_pem =
     registration.ca_fingerprint === null ? '' : await fetchPinnedCa(target, registration.ca_fingerprint)
-  const address = { ca_pem, server_name: target.host }
+  const server_key_pins = registration.server_key_pins ?? []
+  const address = { ca_pem, server_name: target.host, server_key_pins }
   const answer = await post(target, address, {
     token: registration.token,
     ...(registration.name === undefined ? {} : { name: registration.name }),
@@ -127,7 +131,7 @@ interface Answer {
 
 function post(
   target: TlsTarget,
-  address: { ca_pem: string; server_name: string },
+  address: Pick<MasterAddress, 'ca_pem' | 'server_name' | 'server_key_pins'>,
   body: object,
 ): Promise<Answer> {
   const json = JSON.stringify(body)

@@ -3,7 +3,7 @@ import { ConfigError } from '../entities/deployment.ts'
 import { LIMITS } from '../limits.ts'
 import { id, time } from '../values.ts'
 
-/** Messages of the channel (protocol version 1). Unknown fields are ignored, unknown types are an error of the sender. */
+/** Messages of the channel (protocol version 2). Unknown fields are ignored, unknown types are an error of the sender. */
 
 const short = z.string().max(256)
 const long = z.string().max(LIMITS.message_chars)
@@ -134,6 +134,9 @@ export const Failed = z.object({
   timings_ms: timings,
 })
 
+/** The offered key is kept durably; `proof` is `proveKey` with it. */
+export const KeyAccepted = z.object({ type: z.literal('key_accepted'), key_id: id, proof: short })
+
 export const AgentMessage = z.discriminatedUnion('type', [
   AgentHello,
   FactsChanged,
@@ -146,6 +149,7 @@ export const AgentMessage = z.discriminatedUnion('type', [
   Loaded,
   Serving,
   Failed,
+  KeyAccepted,
 ])
 export type AgentMessage = z.infer<typeof AgentMessage>
 export type AgentMessageOf<T extends AgentMessage['type']> = Extract<AgentMessage, { type: T }>
@@ -181,6 +185,11 @@ export const LiftHold = z.object({ type: z.literal('lift_hold') })
 /** Answers a heartbeat, so that an agent notices a master that fell silent. */
 export const HeartbeatAck = z.object({ type: z.literal('heartbeat_ack') })
 
+/** A new session key (base64url, 32 bytes), to be kept beside the one in use. From protocol version 2 on, as is `key_promoted`. */
+export const KeyOffer = z.object({ type: z.literal('key_offer'), key_id: id, session_key: short })
+/** Which key is the primary one: said after a promotion, and at the beginning of each connection. */
+export const KeyPromoted = z.object({ type: z.literal('key_promoted'), key_id: id })
+
 export const MasterMessage = z.discriminatedUnion('type', [
   Welcome,
   Prepare,
@@ -189,6 +198,8 @@ export const MasterMessage = z.discriminatedUnion('type', [
   Abort,
   LiftHold,
   HeartbeatAck,
+  KeyOffer,
+  KeyPromoted,
 ])
 export type MasterMessage = z.infer<typeof MasterMessage>
 export type MasterMessageOf<T extends MasterMessage['type']> = Extract<MasterMessage, { type: T }>

@@ -5,6 +5,8 @@ import {
   FRAME_OVERHEAD_BYTES,
   FrameOpener,
   FrameSealer,
+  keyProved,
+  proveKey,
   type SignedRequest,
   signatureMatches,
   signRequest,
@@ -147,5 +149,32 @@ describe('frames', () => {
       expect(new FrameOpener(key).open(frame.subarray(0, length))).toBeNull()
     expect(new FrameOpener(key).open(Buffer.concat([frame, Buffer.from('x')]))).toBeNull()
     expect(frame.byteLength).toBe(FRAME_OVERHEAD_BYTES + 4)
+  })
+})
+
+describe('the proof that a new key is kept', () => {
+  const what = { agent_id: 'a', key_id: 'k', server_nonce: 'n' }
+  const given = proveKey(key, what)
+
+  test('holds for this agent, this key and this connection, and for nothing else', () => {
+    expect(keyProved(key, what, given)).toBe(true)
+    expect(keyProved(randomBytes(32), what, given)).toBe(false)
+    for (const field of ['agent_id', 'key_id', 'server_nonce'] as const)
+      expect(keyProved(key, { ...what, [field]: 'other' }, given)).toBe(false)
+    for (const bad of ['', given.slice(1), `${given}A`, given.toLowerCase()])
+      expect(keyProved(key, what, bad)).toBe(false)
+  })
+
+  test('is no signature of a request, and no signature of a request is a proof', () => {
+    const request = {
+      method: 'GET',
+      path: '/',
+      agent_id: 'a',
+      key_id: 'k',
+      timestamp: '1',
+      nonce: 'n',
+      body: '',
+    }
+    expect(keyProved(key, what, signRequest(key, request))).toBe(false)
   })
 })

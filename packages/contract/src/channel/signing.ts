@@ -104,6 +104,24 @@ export function deriveKeys(session_key: Uint8Array, who: ChannelIdentity): Direc
   return { to_agent: derive('to_agent'), to_master: derive('to_master') }
 }
 
+/** What proves over a connection that the agent keeps a new session key: bound to the agent, the key and this connection. */
+export interface KeyProof {
+  readonly agent_id: string
+  readonly key_id: string
+  /** From the greeting of the connection over which the key was offered. */
+  readonly server_nonce: string
+}
+
+/** HMAC-SHA256 with the new key, one part a line, base64url. */
+export function proveKey(new_key: Uint8Array, proof: KeyProof): string {
+  const lines = ['NXMESH-KEY1', proof.agent_id, proof.key_id, proof.server_nonce]
+  return createHmac('sha256', new_key).update(lines.join('\n')).digest('base64url')
+}
+
+/** Compares in constant time. */
+export const keyProved = (new_key: Uint8Array, proof: KeyProof, given: string): boolean =>
+  equal(Buffer.from(proveKey(new_key, proof)), Buffer.from(given))
+
 const SEQUENCE_BYTES = 8
 const MAC_BYTES = 32
 /** What a frame has beside its payload. */

@@ -1,18 +1,24 @@
 import {
   Agent,
   AgentCreate,
+  AgentKey,
+  AgentKeyRotation,
   AgentPatch,
   AgentRegister,
   AgentRegistered,
+  AgentTokenCreate,
   BootstrapToken,
+  BootstrapTokenInfo,
   TokenCreate,
 } from '../entities/agent.ts'
-import { list, single } from '../envelope.ts'
+import { list, PageQuery, single } from '../envelope.ts'
+import { id } from '../values.ts'
 import { endpoint } from './endpoint.ts'
 import { IdParams, WorkspaceQuery } from './shared.ts'
 
 const denied = ['UNAUTHENTICATED', 'FORBIDDEN'] as const
 const tag = 'Agents'
+const TokenParams = IdParams.extend({ token_id: id })
 
 export const agentEndpoints = {
   agents_register: endpoint({
@@ -92,6 +98,40 @@ export const agentEndpoints = {
     status: 200,
     errors: [...denied, 'NOT_FOUND', 'CONFLICT'],
   }),
+  agent_keys_list: endpoint({
+    method: 'GET',
+    path: '/agents/{id}/keys',
+    summary: 'List the session keys of an agent, without the keys themselves; the newest first',
+    tag,
+    access: 'agent:read',
+    params: IdParams,
+    query: PageQuery,
+    response: list(AgentKey),
+    status: 200,
+    errors: [...denied, 'NOT_FOUND'],
+  }),
+  agents_rotate_key: endpoint({
+    method: 'POST',
+    path: '/agents/{id}/rotate-key',
+    summary: 'Give an agent a new session key; the old one ends after a grace period',
+    tag,
+    access: 'agent:write',
+    params: IdParams,
+    response: single(AgentKeyRotation),
+    status: 202,
+    errors: [...denied, 'NOT_FOUND', 'CONFLICT'],
+  }),
+  agents_revoke_keys: endpoint({
+    method: 'POST',
+    path: '/agents/{id}/revoke-keys',
+    summary: 'End all session keys of an agent and cut its connection; it must register again with a token',
+    tag,
+    access: 'agent:write',
+    params: IdParams,
+    response: single(Agent),
+    status: 200,
+    errors: [...denied, 'NOT_FOUND'],
+  }),
   agent_tokens_create: endpoint({
     method: 'POST',
     path: '/agents/{id}/tokens',
@@ -99,7 +139,7 @@ export const agentEndpoints = {
     tag,
     access: 'agent:write',
     params: IdParams,
-    body: TokenCreate,
+    body: AgentTokenCreate,
     response: single(BootstrapToken),
     status: 201,
     errors: [...denied, 'NOT_FOUND', 'LIMIT_REACHED'],
@@ -115,5 +155,27 @@ export const agentEndpoints = {
     response: single(BootstrapToken),
     status: 201,
     errors: [...denied, 'NOT_FOUND', 'LIMIT_REACHED'],
+  }),
+  workspace_tokens_list: endpoint({
+    method: 'GET',
+    path: '/workspaces/{id}/tokens',
+    summary: 'List the bootstrap tokens of a workspace, without the tokens themselves',
+    tag,
+    access: 'agent:write',
+    params: IdParams,
+    query: PageQuery,
+    response: list(BootstrapTokenInfo),
+    status: 200,
+    errors: [...denied, 'NOT_FOUND'],
+  }),
+  workspace_tokens_delete: endpoint({
+    method: 'DELETE',
+    path: '/workspaces/{id}/tokens/{token_id}',
+    summary: 'Revoke a bootstrap token; agents that registered with it stay',
+    tag,
+    access: 'agent:write',
+    params: TokenParams,
+    status: 204,
+    errors: [...denied, 'NOT_FOUND'],
   }),
 }

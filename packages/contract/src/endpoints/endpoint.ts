@@ -5,6 +5,10 @@ import type { Permission } from '../permissions.ts'
 /** Who may call: a permission, any authenticated principal, or everyone for the reason given. */
 export type Access = Permission | 'authenticated' | { readonly public: string }
 
+/** What a limit on the number of requests goes by. `credentials`: takes a password, a token or a link that proves who one is. */
+export const RATE_CLASSES = ['read', 'write', 'credentials'] as const
+export type RateClass = (typeof RATE_CLASSES)[number]
+
 /**
  * Where the permission of an endpoint is asked: at the instance, at an organization, at a workspace, or at whichever of them the
  * object belongs to (`place`).
@@ -41,13 +45,22 @@ export interface Endpoint {
   readonly body?: z.ZodType
   /** Absent: no content (204). */
   readonly response?: z.ZodType
-  readonly status: 200 | 201 | 204
+  readonly status: 200 | 201 | 202 | 204
   /** What it may answer beside the errors that every endpoint shares (see COMMON_ERRORS). */
   readonly errors: readonly ErrorCode[]
+  /** Where it is not what `rateClassOf` makes of the rest. */
+  readonly rate?: RateClass
   /** Reads and sets the cookie that holds the refresh token. */
   readonly cookie?: true
   /** Honours `If-Match` and answers with an `ETag`. */
   readonly etag?: true
+}
+
+/** A stranger who changes something brings what proves that he may. */
+export function rateClassOf({ rate, method, access }: Endpoint): RateClass {
+  if (rate) return rate
+  if (method === 'GET') return 'read'
+  return typeof access === 'string' ? 'write' : 'credentials'
 }
 
 export const BASE_PATH = '/api/v1'

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LIMITS } from '../limits.ts'
 import { id, name, secretToken, text, time } from '../values.ts'
+import { Principal } from './common.ts'
 
 /** CF-002. `maintenance` is entered by hand, the others follow from what the agent does. */
 export const AgentState = z.enum(['pending', 'online', 'offline', 'degraded', 'maintenance'])
@@ -61,21 +62,59 @@ export const AgentCreate = z.strictObject({
 })
 export const AgentPatch = z.strictObject({ name: name.optional(), labels: Labels.optional() })
 
-export const TokenCreate = z.strictObject({
+/** Of an agent that is there already, with its labels. */
+export const AgentTokenCreate = z.strictObject({
   expires_in_h: z.int().min(1).max(LIMITS.bootstrap_token_max_h).default(LIMITS.bootstrap_token_default_h),
   max_uses: z.int().min(1).max(LIMITS.bootstrap_token_uses_max).default(1),
+  pin_server_key: z
+    .boolean()
+    .default(false)
+    .describe('The join command pins the key of the master beside its CA'),
 })
-/** A bootstrap token: what lets an agent register. Shown once, stored hashed. */
-export const BootstrapToken = z.object({
+export const TokenCreate = AgentTokenCreate.extend({
+  labels: Labels.default({}).describe('What each agent that registers with it is labelled with'),
+})
+/** What is known of a bootstrap token after it was made. */
+export const BootstrapTokenInfo = z.object({
   id,
   workspace_id: id,
   agent_id: id.nullable().describe('Set: only this agent may use it. Null: any new agent of the workspace'),
-  token: z.string(),
+  labels: z.record(z.string(), z.string()),
   max_uses: z.int(),
+  uses: z.int(),
   expires_at: time,
+  created_by: Principal,
+  created_at: time,
+})
+export type BootstrapTokenInfo = z.infer<typeof BootstrapTokenInfo>
+/** A bootstrap token: what lets an agent register. Shown once, stored hashed. */
+export const BootstrapToken = BootstrapTokenInfo.extend({
+  token: z.string(),
   join_command: z.string().describe('To run on the host of the nginx'),
 })
 export type BootstrapToken = z.infer<typeof BootstrapToken>
+
+/**
+ * A session key of an agent, without the key. `candidate`: made, not yet proved to be kept by the agent; `secondary`: works
+ * beside the primary one until `ends_at`.
+ */
+export const AgentKey = z.object({
+  id,
+  status: z.enum(['primary', 'secondary', 'candidate', 'ended']),
+  created_at: time,
+  ends_at: time
+    .nullable()
+    .describe('When a secondary ends, and when a candidate that nobody proved is dropped'),
+  ended_at: time.nullable(),
+})
+export type AgentKey = z.infer<typeof AgentKey>
+/** A rotation that began: it is done when the candidate is the primary key. */
+export const AgentKeyRotation = z.object({
+  agent_id: id,
+  key_id: id.describe('The candidate'),
+  offered: z.boolean().describe('false: the agent is not connected; it gets the offer when it is'),
+})
+export type AgentKeyRotation = z.infer<typeof AgentKeyRotation>
 
 export const AgentRegister = z.strictObject({
   token: secretToken,

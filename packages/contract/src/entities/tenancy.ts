@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { LIMITS } from '../limits.ts'
-import { id, name, slug, time } from '../values.ts'
+import { cidr, id, name, slug, time } from '../values.ts'
 
 /** Which workspace may be read from which others of the same organization. */
 const CrossWorkspaceRead = z.strictObject({
@@ -43,16 +43,27 @@ export type OrganizationPatch = z.infer<typeof OrganizationPatch>
 
 export const DeployMode = z.enum(['automatic', 'manual'])
 
+const allowed_cidrs = z
+  .array(cidr)
+  .max(LIMITS.allowed_cidrs)
+  .nullable()
+  .describe('From where agents may register and connect. null: from everywhere, []: from nowhere')
+
 export const Workspace = z.object({
   id,
   organization_id: id,
   name: z.string(),
   slug: z.string(),
   deploy_mode: DeployMode,
+  agent_allowed_cidrs: z.array(z.string()).nullable(),
   created_at: time,
 })
 export type Workspace = z.infer<typeof Workspace>
 /** `deploy_mode: manual` comes with drafts; until then only `automatic` is accepted. */
-export const WorkspaceCreate = z.strictObject({ organization_id: id, name, slug })
-export const WorkspaceCreateNested = z.strictObject({ name, slug })
-export const WorkspacePatch = z.strictObject({ name: name.optional(), slug: slug.optional() })
+export const WorkspaceCreateNested = z.strictObject({
+  name,
+  slug,
+  agent_allowed_cidrs: allowed_cidrs.optional(),
+})
+export const WorkspaceCreate = WorkspaceCreateNested.extend({ organization_id: id })
+export const WorkspacePatch = WorkspaceCreateNested.partial()

@@ -3,13 +3,12 @@ import type { AuditLog } from '../audit/audit.ts'
 import { afterCommit } from '../database/after-commit.ts'
 import type { Database } from '../database/database.ts'
 import type { PageOf } from '../http/page.ts'
-import { addressKey } from '../http/token-buckets.ts'
 import type { Authenticator } from './authenticator.ts'
 import type { Caller } from './caller.ts'
 import { deleteResetLinks } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
-import type { Passwords } from './passwords.ts'
+import { type Passwords, placeOf } from './passwords.ts'
 import type { Sessions } from './sessions-service.ts'
 import { type UserRow, updateUser, userById } from './users-store.ts'
 
@@ -71,8 +70,8 @@ export function makeAccount(deps: AccountDeps): Account {
       const user = await userBehind(database, caller)
       // A stolen token must not become a stolen password by guessing.
       throttle.attempt(caller.ip_address, user.email)
-      const lane = { sender: addressKey(caller.ip_address), known: true }
-      if (!(await passwords.matches(current_password, user.password_hash, lane)))
+      const place = placeOf(caller)
+      if (!(await passwords.matches(current_password, user.password_hash, place)))
         throw new ApiError('INVALID_CREDENTIALS', 'The current password is wrong')
       throttle.succeeded(caller.ip_address, user.email)
       await requireGoodPassword(
@@ -80,7 +79,7 @@ export function makeAccount(deps: AccountDeps): Account {
         [user.name, user.email, user.email.split('@')[0] ?? ''],
         'new_password',
       )
-      await storePassword(caller, user, await passwords.hash(new_password, lane))
+      await storePassword(caller, user, await passwords.hash(new_password, place))
     },
     async sessions(caller, query) {
       const user = await userBehind(database, caller)

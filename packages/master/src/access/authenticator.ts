@@ -2,7 +2,7 @@ import { LIMITS, type Permission, type Principal } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import type { Database } from '../database/database.ts'
 import { unionOf } from './access-rules.ts'
-import { apiKeyByHash, touchApiKey } from './api-keys-store.ts'
+import { type ApiKeyRow, apiKeyByHash, apiKeyById, touchApiKey } from './api-keys-store.ts'
 import type { Caller, Grant } from './caller.ts'
 import { grantsIn, grantsOfUser } from './grants.ts'
 import { liveSession } from './sessions-store.ts'
@@ -22,8 +22,8 @@ export interface Authenticator {
    * commit: from then on nothing older is trusted.
    */
   forget(ids: readonly string[] | 'all'): void
-  /** Told of each forgetting, so that whoever keeps a caller for longer asks again. */
-  onForget(listener: () => void): void
+  /** Told of each forgetting and of what, so that whoever keeps a caller for longer asks again. It must not throw. */
+  onForget(listener: (ids: readonly string[] | 'all') => void): void
 }
 
 export interface AuthenticatorDeps {
@@ -33,8 +33,8 @@ export interface AuthenticatorDeps {
   readonly now: () => Date
 }
 
-/** A token that was good, as the database knew it then. */
-interface Verified {
+/** A session or an API key that was good, as the database knew it then. */
+export interface Verified {
   /** The session or the API key. */
   readonly id: string
   readonly principal: Principal
@@ -58,7 +58,7 @@ const USED_EVERY_MS = 60_000
 export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { database, log, now } = deps
   const cache = new Map<string, Verified>()
-  const listeners: (() => void)[] = []
+  const listeners: ((ids: readonly string[] | 'all') => void)[] = []
   let forgotten = 0
 
   const look = async (token: string): Promise<Verified | null> => {
@@ -117,7 +117,7 @@ export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
         for (const [hash, one] of cache)
           if (ids.includes(one.id) || (one.principal.id !== null && ids.includes(one.principal.id)))
             cache.delete(hash)
-      for (const listener of listeners) listener()
+      for (const listener of listeners) listener(ids)
     },
     onForget: listener => void listeners.push(listener),
   }
@@ -147,8 +147,15 @@ async function findSession(
   now_ms: number,
 ): Promise<Verified | null> {
   const claims = await signing_keys.verify(token)
-  const row = claims ? await liveSession(database.read, claims.session_id) : undefined
-  if (!claims || row?.user_id !== claims.user_id) return null
+  const found = claims ? await sessionNow(database, claims.session_id, now_ms) : null
+  if (!claims || found?.principal.id !== claims.user_id) return null
+  return { ...found, expires_ms: Math.min(claims.expires_ms, found.expires_ms) }
+}
+
+/** The session with its user, as the database knows them now; null for one that ended, or whose user is not active. */
+export async function sessionNow(database: Database, id: string, now_ms: number): Promise<Verified | null> {
+  const row = await liveSession(database.read, id)
+  if (!row) return null
   const grants = await grantsOfUser(database.read, row.user_id)
   return {
     id: row.id,
@@ -158,14 +165,24 @@ async function findSession(
     grants,
     permissions: unionOf(grants),
     session_id: row.id,
-    expires_ms: Math.min(claims.expires_ms, Date.parse(row.expires_at)),
+    expires_ms: Date.parse(row.expires_at),
     used_ms: 0,
     checked_ms: now_ms,
   }
 }
 
-async function findApiKey(database: Database, hash: string, now_ms: number): Promise<Verified | null> {
-  const row = await apiKeyByHash(database.read, hash)
+const findApiKey = async (database: Database, hash: string, now_ms: number): Promise<Verified | null> =>
+  await asVerified(database, await apiKeyByHash(database.read, hash), now_ms)
+
+/** The API key as the database knows it now; null for one that was revoked. */
+export const apiKeyNow = async (database: Database, id: string, now_ms: number): Promise<Verified | null> =>
+  await asVerified(database, await apiKeyById(database.read, id), now_ms)
+
+async function asVerified(
+  database: Database,
+  row: ApiKeyRow | undefined,
+  now_ms: number,
+): Promise<Verified | null> {
   if (!row) return null
   const grants = await grantsIn(database.read, [row])
   return {

@@ -4,7 +4,6 @@ import { afterCommit } from '../database/after-commit.ts'
 import type { Database, Tx } from '../database/database.ts'
 import { type PageOf, sliceOf } from '../http/page.ts'
 import type { Browser } from '../http/refresh-cookie.ts'
-import { addressKey } from '../http/token-buckets.ts'
 import type { Places } from './access-service.ts'
 import { userBehind } from './account-service.ts'
 import type { Authenticator } from './authenticator.ts'
@@ -24,7 +23,7 @@ import {
 } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
-import type { Passwords } from './passwords.ts'
+import { type Passwords, placeOf } from './passwords.ts'
 import { badLink, invitationOf, noInvitation, scopeOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
 import { requireGivable, type Wanted } from './role-places.ts'
@@ -170,8 +169,8 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
       if (await userByEmail(database.read, offered.email)) throw hasAccount()
       const called = name ?? offered.name ?? offered.email
       await requireGoodPassword(password, [called, offered.email, offered.email.split('@')[0] ?? ''])
-      const lane = { sender: addressKey(anonymous.ip_address), known: true }
-      const password_hash = await passwords.hash(password, lane)
+      const place = placeOf(anonymous)
+      const password_hash = await passwords.hash(password, place)
       const begun = await database.write(async tx => {
         const row = await take(tx, token_hash)
         if (await userByEmail(tx, row.email)) throw hasAccount()

@@ -1,25 +1,36 @@
 import { ApiError, LIMITS } from '@nxmesh/contract'
 import { addressKey, makeTokenBuckets } from '../http/token-buckets.ts'
 
+/** How much the place that an attempt comes from is trusted, from most to least: who is trusted more is served before. */
+export type Standing = 'known' | 'clean' | 'suspicious'
+
 export interface LoginThrottle {
   /** Counts an attempt before the password is looked at; throws RATE_LIMITED. */
   attempt(ip_address: string | null, email: string): void
-  /** Counts an attempt on an account from where its owner is not logged in; throws RATE_LIMITED. */
-  stranger(email: string): void
+  /** `known`: the owner of the account is logged in from there. Throws RATE_LIMITED when suspicious places try too much together. */
+  standing(ip_address: string | null, known: boolean): Standing
+  /** The password was wrong. */
+  failed(ip_address: string | null): void
   /** Takes the attempt back: it was the owner. */
   succeeded(ip_address: string | null, email: string): void
 }
 
 /**
- * Slows a guesser without locking an account. What counts is the address with the e-mail, more generously the address alone,
- * and, for many addresses that try one e-mail together, the e-mail: but never where its owner is logged in from. Headers
- * that claim an address are not read.
+ * Slows a guesser without locking an account: nothing is counted against an e-mail. What counts is the address with the
+ * e-mail and, more generously, the address alone. Guessers who have many addresses fail from each of them; then they wait behind
+ * everybody else, and together get few attempts. Headers that claim an address are not read.
  */
 export function makeLoginThrottle(now: () => Date): LoginThrottle {
-  const buckets = (burst: number, per_s: number) => makeTokenBuckets({ burst, per_s }, LIMITS.rate_keys, now)
+  const buckets = (burst: number, per_s: number, keys: number = LIMITS.rate_keys) =>
+    makeTokenBuckets({ burst, per_s }, keys, now)
   const pairs = buckets(LIMITS.login_burst_attempts, LIMITS.login_attempts_per_s)
   const addresses = buckets(LIMITS.login_address_burst_attempts, LIMITS.login_address_attempts_per_s)
-  const emails = buckets(LIMITS.login_email_burst_attempts, LIMITS.login_email_attempts_per_s)
+  const suspicious = buckets(
+    LIMITS.login_suspicious_burst_attempts,
+    LIMITS.login_suspicious_attempts_per_s,
+    1,
+  )
+  const failed_ms = new Map<string, number>()
   const pairKey = (ip_address: string | null, email: string) => `${addressKey(ip_address)} ${email}`
   const admit = (wait_s: number) => {
     if (wait_s > 0)
@@ -27,16 +38,31 @@ export function makeLoginThrottle(now: () => Date): LoginThrottle {
         retry_after_s: wait_s,
       })
   }
+  const hasFailed = (address: string): boolean => {
+    const at_ms = failed_ms.get(address)
+    return at_ms !== undefined && Math.abs(now().getTime() - at_ms) < LIMITS.login_failure_keep_ms
+  }
 
   return {
     attempt(ip_address, email) {
       admit(addresses.take(addressKey(ip_address)) || pairs.take(pairKey(ip_address, email)))
     },
-    stranger: email => admit(emails.take(email)),
+    standing(ip_address, known) {
+      if (known) return 'known'
+      if (!hasFailed(addressKey(ip_address))) return 'clean'
+      admit(suspicious.take('all'))
+      return 'suspicious'
+    },
+    failed(ip_address) {
+      const address = addressKey(ip_address)
+      failed_ms.delete(address)
+      failed_ms.set(address, now().getTime())
+      const oldest = failed_ms.size > LIMITS.rate_keys ? failed_ms.keys().next() : null
+      if (oldest && !oldest.done) failed_ms.delete(oldest.value)
+    },
     succeeded(ip_address, email) {
       addresses.giveBack(addressKey(ip_address))
       pairs.giveBack(pairKey(ip_address, email))
-      emails.giveBack(email)
     },
   }
 }

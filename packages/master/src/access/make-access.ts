@@ -23,6 +23,7 @@ import { makeRoles } from './roles-service.ts'
 import { makeSessions, type Sessions } from './sessions-service.ts'
 import { makeSetup, type Setup } from './setup-service.ts'
 import { makeSigningKeys } from './signing-keys-service.ts'
+import { makeStandings, type Standings } from './standing.ts'
 import { makeUsers } from './users-service.ts'
 
 export interface AccessDeps {
@@ -41,6 +42,7 @@ export interface AccessDeps {
 
 export interface AccessArea {
   readonly authenticator: Authenticator
+  readonly standings: Standings
   readonly sessions: Sessions
   readonly setup: Setup
   readonly bindings: Bindings
@@ -67,6 +69,7 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
   const bindings = makeBindings(deps)
   return {
     authenticator,
+    standings: makeStandings({ ...base, authenticator, signing_keys }),
     sessions,
     setup,
     bindings,

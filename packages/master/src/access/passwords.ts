@@ -1,4 +1,6 @@
 import { ApiError, LIMITS } from '@nxmesh/contract'
+import { addressKey } from '../http/token-buckets.ts'
+import type { Standing } from './login-throttle.ts'
 
 // OWASP Password Storage Cheat Sheet, second argon2id profile: 19 MiB, two passes.
 const PROFILE = { algorithm: 'argon2id', memoryCost: 19_456, timeCost: 2 } as const
@@ -6,45 +8,68 @@ const PROFILE = { algorithm: 'argon2id', memoryCost: 19_456, timeCost: 2 } as co
 const DECOY =
   '$argon2id$v=19$m=19456,t=2,p=1$Vug7BIBpCNJWXJcclV1L921NVONRvQhx7MHzsswSdns$ycLSozYYBDI80V1TDRHBgGtq2GmCoYBoUjFuDx1Pyvg'
 
-/** Who waits for a hash: those who are known do not wait behind strangers, and no sender behind one that sends many. */
-export interface Lane {
+/** Who waits for a hash: those who are trusted more go first, and nobody waits behind a sender that sends many. */
+export interface Place {
   readonly sender: string
-  readonly known: boolean
+  readonly standing: Standing
 }
 
+/** For those who proved something already: a token, a link, a session. */
+export const placeOf = ({ ip_address }: { readonly ip_address: string | null }): Place => ({
+  sender: addressKey(ip_address),
+  standing: 'known',
+})
+
 export interface Passwords {
-  hash(password: string, lane: Lane): Promise<string>
+  hash(password: string, place: Place): Promise<string>
   /** With null (there is no such user) it works as long as with a hash, and says no. */
-  matches(password: string, password_hash: string | null, lane: Lane): Promise<boolean>
+  matches(password: string, password_hash: string | null, place: Place): Promise<boolean>
 }
 
 /**
- * argon2id, a few at once: each takes 19 MiB and a core for some 20 ms. Throws UNAVAILABLE when too many wait, RATE_LIMITED
- * when too many of one sender do.
+ * argon2id, few at once: each takes 19 MiB and a core for some 20 ms. One place is never a stranger's, so that whoever is
+ * known gets in during a flood, and the flood never gets every core. Throws UNAVAILABLE when too many wait, RATE_LIMITED when
+ * too many of one sender do.
  */
 export function makePasswords(): Passwords {
-  const known = new FairQueue()
-  const strangers = new FairQueue()
+  const queues = { known: new FairQueue(), clean: new FairQueue(), suspicious: new FairQueue() }
   let running = 0
+  let strangers = 0
 
-  const bounded = async <T>(lane: Lane, work: () => Promise<T>): Promise<T> => {
-    if (running >= LIMITS.password_checks_at_once) await (lane.known ? known : strangers).place(lane.sender)
-    else running++
+  const hasRoom = (standing: Standing): boolean =>
+    running < LIMITS.password_checks_at_once &&
+    (standing === 'known' || strangers < LIMITS.password_checks_of_strangers)
+  const enter = (standing: Standing) => {
+    running++
+    if (standing !== 'known') strangers++
+  }
+  const leave = (standing: Standing) => {
+    running--
+    if (standing !== 'known') strangers--
+    for (const next of ['known', 'clean', 'suspicious'] as const) {
+      const start = hasRoom(next) ? queues[next].next() : undefined
+      if (!start) continue
+      // Taken for it here: nobody comes in between.
+      enter(next)
+      return start()
+    }
+  }
+
+  const bounded = async <T>({ sender, standing }: Place, work: () => Promise<T>): Promise<T> => {
+    if (hasRoom(standing)) enter(standing)
+    else await queues[standing].place(sender)
     try {
       return await work()
     } finally {
-      // The place goes to whoever is next, without being free in between.
-      const next = known.next() ?? strangers.next()
-      if (next) next()
-      else running--
+      leave(standing)
     }
   }
 
   return {
-    hash: (password, lane) => bounded(lane, () => Bun.password.hash(password, PROFILE)),
-    matches: (password, password_hash, lane) =>
+    hash: (password, place) => bounded(place, () => Bun.password.hash(password, PROFILE)),
+    matches: (password, password_hash, place) =>
       bounded(
-        lane,
+        place,
         async () => (await Bun.password.verify(password, password_hash ?? DECOY)) && password_hash !== null,
       ),
   }

@@ -2,14 +2,13 @@ import type { AuditLog } from '../audit/audit.ts'
 import { afterCommit } from '../database/after-commit.ts'
 import type { Database } from '../database/database.ts'
 import type { Browser } from '../http/refresh-cookie.ts'
-import { addressKey } from '../http/token-buckets.ts'
 import type { Authenticator } from './authenticator.ts'
 import type { Caller } from './caller.ts'
 import { asUser } from './grants.ts'
 import { resetLinkByHash, takeResetLink } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
-import type { Passwords } from './passwords.ts'
+import { type Passwords, placeOf } from './passwords.ts'
 import { badLink } from './people-rules.ts'
 import type { Opened, Sessions } from './sessions-service.ts'
 import { hashToken } from './tokens.ts'
@@ -46,8 +45,8 @@ export function makePasswordResets(deps: ResetsDeps): PasswordResets {
       const token_hash = hashToken(token)
       const { name, email } = await look(anonymous, token_hash)
       await requireGoodPassword(password, [name, email, email.split('@')[0] ?? ''])
-      const lane = { sender: addressKey(anonymous.ip_address), known: true }
-      const password_hash = await passwords.hash(password, lane)
+      const place = placeOf(anonymous)
+      const password_hash = await passwords.hash(password, place)
       const begun = await database.write(async tx => {
         const link = await takeResetLink(tx, token_hash)
         const user = link ? await userById(tx, link.user_id) : undefined

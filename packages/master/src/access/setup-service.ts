@@ -3,13 +3,12 @@ import { ApiError, ROLE_IDS } from '@nxmesh/contract'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Tx } from '../database/database.ts'
 import type { Browser } from '../http/refresh-cookie.ts'
-import { addressKey } from '../http/token-buckets.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
 import type { Caller } from './caller.ts'
 import { asUser } from './grants.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
-import type { Passwords } from './passwords.ts'
+import { type Passwords, placeOf } from './passwords.ts'
 import { insertBinding } from './roles-store.ts'
 import type { Begun, Opened, Sessions } from './sessions-service.ts'
 import { consumeSetupToken, isSetUp, markSetUp, replaceSetupToken, setupTokenHash } from './setup-store.ts'
@@ -114,12 +113,12 @@ export function makeSetup(deps: SetupDeps): Setup {
       await refuseEarly(caller, token_hash)
       const name = input.name ?? input.email
       await requireGoodPassword(input.password, [name, input.email, input.email.split('@')[0] ?? ''])
-      const lane = { sender: addressKey(caller.ip_address), known: true }
+      const place = placeOf(caller)
       const user: UserRow = {
         id: newId(),
         email: input.email,
         name,
-        password_hash: await passwords.hash(input.password, lane),
+        password_hash: await passwords.hash(input.password, place),
         status: 'active',
         created_at: now().toISOString(),
         last_login_at: null,

@@ -108,6 +108,8 @@ export function makeSigningKeys(deps: SigningKeysDeps): SigningKeys {
         .setIssuer(iss)
         .setAudience(AUDIENCE)
         .setSubject(user_id)
+        // Two of one second are two.
+        .setJti(deps.newId())
         .setIssuedAt(issued_s)
         .setExpirationTime(expires_s)
         .sign(current.key)

@@ -1,12 +1,15 @@
 import {
   type Agent,
   AgentFacts,
+  type AgentKey,
   type AgentState,
   ApiError,
-  type BootstrapToken,
+  type BootstrapTokenInfo,
   type Labels,
   LIMITS,
+  type Principal,
 } from '@nxmesh/contract'
+import type { AgentKeyRow } from './agent-keys-store.ts'
 import type { AgentRow, TokenRow } from './agents-store.ts'
 
 export const noAgent = () => new ApiError('NOT_FOUND', 'There is no such agent')
@@ -97,6 +100,20 @@ export function capabilitiesOf(facts: AgentFacts): string[] {
   return [...new Set([...facts.capabilities, ...derived])].sort()
 }
 
+/** Whether a connection may be signed with the key: a secondary and a candidate until their time, whoever sweeps when. */
+export function keyIsLive(key: Pick<AgentKeyRow, 'status' | 'ends_at'>, now: Date): boolean {
+  if (key.status === 'primary') return true
+  return key.status !== 'ended' && key.ends_at !== null && Date.parse(key.ends_at) > now.getTime()
+}
+
+export const keyOf = (row: AgentKeyRow, now: Date): AgentKey => ({
+  id: row.id,
+  status: keyIsLive(row, now) ? (row.status as AgentKey['status']) : 'ended',
+  created_at: row.created_at,
+  ends_at: row.ends_at,
+  ended_at: row.ended_at,
+})
+
 /** The name, or the name with the first free number behind it, still within the limit. */
 export function* candidateNames(name: string, tries: number): Generator<string> {
   yield name.slice(0, LIMITS.name_chars)
@@ -107,6 +124,8 @@ export function* candidateNames(name: string, tries: number): Generator<string> 
 }
 
 export type TokenFault = 'unknown_token' | 'expired_token' | 'used_up_token'
+/** What is said to nobody but the audit log. */
+export type RegisterFault = TokenFault | 'address_not_allowed'
 
 export function tokenFault(row: TokenRow | undefined, now: Date): TokenFault | null {
   if (!row) return 'unknown_token'
@@ -117,20 +136,23 @@ export function tokenFault(row: TokenRow | undefined, now: Date): TokenFault | n
 export interface JoinTarget {
   readonly master_url: string
   readonly ca_fingerprint: string
+  /** Of the master's certificate, `sha256/<base64>`. */
+  readonly server_key_pin: string
 }
 
-export function joinCommand(target: JoinTarget, token: string): string {
-  return `nxmesh-agent join --master-url ${target.master_url} --token ${token} --ca-fingerprint ${target.ca_fingerprint}`
+export function joinCommand(target: JoinTarget, token: string, pin_server_key: boolean): string {
+  const command = `nxmesh-agent join --master-url ${target.master_url} --token ${token} --ca-fingerprint ${target.ca_fingerprint}`
+  return pin_server_key ? `${command} --server-key-pin ${target.server_key_pin}` : command
 }
 
-export function tokenOf(row: TokenRow, token: string, target: JoinTarget): BootstrapToken {
-  return {
-    id: row.id,
-    workspace_id: row.workspace_id,
-    agent_id: row.agent_id,
-    token,
-    max_uses: row.max_uses,
-    expires_at: row.expires_at,
-    join_command: joinCommand(target, token),
-  }
-}
+export const tokenInfoOf = (row: TokenRow): BootstrapTokenInfo => ({
+  id: row.id,
+  workspace_id: row.workspace_id,
+  agent_id: row.agent_id,
+  labels: labelsOf(row.labels_json),
+  max_uses: row.max_uses,
+  uses: row.uses,
+  expires_at: row.expires_at,
+  created_by: { type: row.created_by_type as Principal['type'], id: row.created_by_id },
+  created_at: row.created_at,
+})

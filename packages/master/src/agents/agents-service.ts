@@ -47,10 +47,7 @@ const publicOf = (row: AgentRow) => ({ name: row.name, labels: JSON.parse(row.la
 export function makeAgents(deps: AgentsDeps): Agents {
   const { db, audit, access, channel, directory, deployments } = deps
 
-  const entitiesOf = async (rows: readonly AgentRow[]): Promise<Agent[]> => {
-    const configs = await deployments.positions(rows.map(row => row.id))
-    return rows.map(row => agentOf(row, deps.presenceOf(row.id), configs.get(row.id) ?? NO_CONFIG))
-  }
+  const entitiesOf = (rows: readonly AgentRow[]) => agentsOfRows(deps, rows)
   const entityOf = async (row: AgentRow): Promise<Agent> => {
     const [agent] = await entitiesOf([row])
     if (!agent) throw noAgent()
@@ -144,6 +141,15 @@ export function makeAgents(deps: AgentsDeps): Agents {
       return await entityOf(row)
     },
   }
+}
+
+/** Rows as people see them. */
+export async function agentsOfRows(
+  { deployments, presenceOf }: Pick<AgentsDeps, 'deployments' | 'presenceOf'>,
+  rows: readonly AgentRow[],
+): Promise<Agent[]> {
+  const configs = await deployments.positions(rows.map(row => row.id))
+  return rows.map(row => agentOf(row, presenceOf(row.id), configs.get(row.id) ?? NO_CONFIG))
 }
 
 const notConnected = () =>

@@ -3,7 +3,6 @@ import type { Queryable, Tx } from '../database/database.ts'
 import type { Tables } from '../database/tables.ts'
 
 export type AgentRow = Selectable<Tables['agents']>
-export type AgentKeyRow = Selectable<Tables['agent_keys']>
 export type TokenRow = Selectable<Tables['bootstrap_tokens']>
 
 // --- Agents ---
@@ -49,6 +48,16 @@ export async function agentIdsIn(db: Queryable, workspace_ids: readonly string[]
 
 export async function agentById(db: Queryable, id: string): Promise<AgentRow | undefined> {
   return await db.selectFrom('agents').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+/** Ids of nothing are left out. */
+export async function agentsByIds(db: Queryable, ids: readonly string[]): Promise<AgentRow[]> {
+  if (ids.length === 0) return []
+  return await db
+    .selectFrom('agents')
+    .selectAll()
+    .where('id', 'in', [...ids])
+    .execute()
 }
 
 export async function agentByName(
@@ -103,25 +112,6 @@ export async function deleteSomeAgents(tx: Tx, workspace_id: string, limit: numb
   return rows.map(row => row.id)
 }
 
-// --- Keys ---
-
-export async function keyById(db: Queryable, id: string): Promise<AgentKeyRow | undefined> {
-  return await db.selectFrom('agent_keys').selectAll().where('id', '=', id).executeTakeFirst()
-}
-
-export async function insertKey(tx: Tx, row: Insertable<Tables['agent_keys']>): Promise<void> {
-  await tx.insertInto('agent_keys').values(row).execute()
-}
-
-export async function endKeys(tx: Tx, agent_id: string, ended_at: string): Promise<void> {
-  await tx
-    .updateTable('agent_keys')
-    .set({ status: 'ended', ended_at })
-    .where('agent_id', '=', agent_id)
-    .where('status', '!=', 'ended')
-    .execute()
-}
-
 // --- Bootstrap tokens ---
 
 export async function insertToken(tx: Tx, row: Insertable<Tables['bootstrap_tokens']>): Promise<void> {
@@ -143,6 +133,34 @@ export async function deleteTokensIn(tx: Tx, workspace_ids: readonly string[]): 
     .deleteFrom('bootstrap_tokens')
     .where('workspace_id', 'in', [...workspace_ids])
     .execute()
+}
+
+/** The newest first. */
+export async function listTokens(
+  db: Queryable,
+  workspace_id: string,
+  slice: { limit: number; offset: number },
+): Promise<TokenRow[]> {
+  const query = db.selectFrom('bootstrap_tokens').selectAll().where('workspace_id', '=', workspace_id)
+  return await query
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(slice.limit)
+    .offset(slice.offset)
+    .execute()
+}
+
+export async function tokenIn(
+  db: Queryable,
+  workspace_id: string,
+  id: string,
+): Promise<TokenRow | undefined> {
+  const query = db.selectFrom('bootstrap_tokens').selectAll().where('id', '=', id)
+  return await query.where('workspace_id', '=', workspace_id).executeTakeFirst()
+}
+
+export async function deleteToken(tx: Tx, id: string): Promise<void> {
+  await tx.deleteFrom('bootstrap_tokens').where('id', '=', id).execute()
 }
 
 export async function deleteDeadTokens(tx: Tx, workspace_id: string, now: string): Promise<void> {

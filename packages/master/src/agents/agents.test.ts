@@ -1,86 +1,17 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
-import { type Agent, ApiError } from '@nxmesh/contract'
-import pino from 'pino'
-import { makeAccess } from '../access/access-service.ts'
 import { callerWith } from '../access/testing.ts'
-import { makeAuditLog } from '../audit/audit-service.ts'
-import type { Channel } from '../channel/channel.ts'
 import { TEST_FACTS, TEST_POSITION } from '../channel/testing.ts'
 import { afterCommit } from '../database/after-commit.ts'
-import type { Database } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
-import { newId } from '../ids.ts'
-import { openTestSecrets } from '../secrets/testing.ts'
 import { makePlaces } from '../tenancy/places.ts'
-import { makeTenancy } from '../tenancy/tenancy-service.ts'
-import { makeAgentKeys } from './agent-keys-service.ts'
 import { NO_CONFIG } from './agents-rules.ts'
 import { makeDirectory } from './directory.ts'
-import { makeAgentsArea } from './make-agents.ts'
-
-const ada = callerWith()
-
-async function open(db: Database) {
-  const clock = { ms: Date.parse('2026-11-01T00:00:00Z') }
-  const now = () => new Date(clock.ms)
-  const places = makePlaces(db)
-  const common = { db, now, newId, places, access: makeAccess(places), log: pino({ level: 'silent' }) }
-  const audit = makeAuditLog(common)
-  const tenancy = makeTenancy({ ...common, audit })
-  await db.write(tx => tenancy.ensureFirst(tx, ada))
-  const { id: workspace_id } = await db.read.selectFrom('workspaces').select('id').executeTakeFirstOrThrow()
-  const keys = makeAgentKeys({ ...common, secrets: await openTestSecrets(db) })
-  const online = new Set<string>()
-  const cuts: string[] = []
-  const channel: Channel = {
-    send: agent_id => online.has(agent_id),
-    isOnline: agent_id => online.has(agent_id),
-    onlineAgents: () => online,
-    cut: agent_id => void cuts.push(agent_id),
-  }
-  const joinTarget = () => ({ master_url: 'https://master.test:8443', ca_fingerprint: 'ab'.repeat(32) })
-  const area = makeAgentsArea({ ...common, audit, tenancy, keys, channel, joinTarget })
-  const relabelled: string[] = []
-  const configs = new Map<string, Agent['config']>()
-  const doors = area.open({
-    positions: async () => configs,
-    labelsChanged: id => void relabelled.push(id),
-    forget: async () => {},
-  })
-  const auditRows = (action: string) =>
-    db.read.selectFrom('audit_log').selectAll().where('action', '=', action).execute()
-  return {
-    ...doors,
-    area,
-    audit,
-    keys,
-    places,
-    online,
-    cuts,
-    configs,
-    relabelled,
-    workspace_id,
-    clock,
-    auditRows,
-    db,
-  }
-}
-type Opened = Awaited<ReturnType<typeof open>>
-
-const HOST = { hostname: 'web-1', version: '0.1.0' }
-const ONCE = { expires_in_h: 24, max_uses: 1 }
-const codeOf = (work: Promise<unknown>) =>
-  work.then(
-    () => 'ok',
-    (error: unknown) => (error instanceof ApiError ? error.code : `${error}`),
-  )
-const create = (on: Opened, name: string, labels = {}) =>
-  on.agents.create(ada, { workspace_id: on.workspace_id, name, labels, deployment_mode: 'standalone' })
+import { ada, codeOf, create, HOST, ONCE, type OpenedAgents, openAgents } from './testing.ts'
 
 forEachEngine((_engine, openDatabase) => {
-  let on: Opened
+  let on: OpenedAgents
   beforeAll(async () => {
-    on = await open(await openDatabase())
+    on = await openAgents(await openDatabase())
   })
 
   describe('an agent', () => {
@@ -102,7 +33,7 @@ forEachEngine((_engine, openDatabase) => {
     })
 
     test('was last seen when it was seen, not when that was written down', async () => {
-      const other = await open(await openDatabase())
+      const other = await openAgents(await openDatabase())
       const { id } = await create(other, 'early')
       await other.area.listener.connected(id, TEST_FACTS, TEST_POSITION, '192.0.2.9')
       other.clock.ms += 9_400
@@ -135,9 +66,9 @@ forEachEngine((_engine, openDatabase) => {
     test('that is deleted loses its key and its connection', async () => {
       const token = await on.tokens.forWorkspace(ada, on.workspace_id, ONCE)
       const { agent_id, key_id } = await on.registration.register(ada, { ...HOST, token: token.token })
-      expect((await on.keys.find(agent_id, key_id)).state).toBe('live')
+      expect((await on.ring.find(agent_id, key_id)).state).toBe('live')
       await on.agents.remove(ada, agent_id)
-      expect((await on.keys.find(agent_id, key_id)).state).toBe('unknown_agent')
+      expect((await on.ring.find(agent_id, key_id)).state).toBe('unknown_agent')
       expect(on.cuts).toContain(agent_id)
       expect(await codeOf(on.agents.get(ada, agent_id))).toBe('NOT_FOUND')
       expect(await on.area.directory.workspaceOf(agent_id)).toBe(null)
@@ -220,11 +151,11 @@ forEachEngine((_engine, openDatabase) => {
       const first = await on.tokens.forAgent(ada, id, ONCE)
       const one = await on.registration.register(ada, { ...HOST, token: first.token })
       expect(one).toMatchObject({ agent_id: id, name: 'rejoins' })
-      expect((await on.keys.find(id, one.key_id)).state).toBe('live')
+      expect((await on.ring.find(id, one.key_id)).state).toBe('live')
       const second = await on.tokens.forAgent(ada, id, ONCE)
       const two = await on.registration.register(ada, { ...HOST, token: second.token })
-      expect((await on.keys.find(id, one.key_id)).state).toBe('key_not_live')
-      const found = await on.keys.find(id, two.key_id)
+      expect((await on.ring.find(id, one.key_id)).state).toBe('key_not_live')
+      const found = await on.ring.find(id, two.key_id)
       expect(found.state === 'live' && Buffer.from(found.session_key).toString('base64url')).toBe(
         two.session_key,
       )
@@ -267,8 +198,8 @@ forEachEngine((_engine, openDatabase) => {
   })
 
   test('agents of a deleted workspace are nobody’s, also while their rows are there', async () => {
-    const there = await open(await openDatabase())
-    const { workspace_id, contents, keys } = there
+    const there = await openAgents(await openDatabase())
+    const { workspace_id, contents, ring: keys } = there
     const { token } = await there.tokens.forWorkspace(ada, workspace_id, { ...ONCE, max_uses: 2 })
     const made = await there.registration.register(ada, { ...HOST, token })
     there.online.add(made.agent_id)

@@ -1,4 +1,13 @@
-import type { Agent, AgentFacts, AgentRegistered, BootstrapToken, Labels } from '@nxmesh/contract'
+import type {
+  Agent,
+  AgentFacts,
+  AgentKey,
+  AgentKeyRotation,
+  AgentRegistered,
+  BootstrapToken,
+  BootstrapTokenInfo,
+  Labels,
+} from '@nxmesh/contract'
 import type { Caller } from '../access/caller.ts'
 import type { Tx } from '../database/database.ts'
 import type { PageOf } from '../http/page.ts'
@@ -59,15 +68,36 @@ export interface Agents {
   liftHold(caller: Caller, id: string): Promise<Agent>
 }
 
+/** The session keys of agents, for people. */
+export interface AgentKeyDoors {
+  /** Without the keys themselves, the newest first. */
+  list(caller: Caller, id: string, query: { page: number; per_page: number }): Promise<PageOf<AgentKey>>
+  /** Throws CONFLICT when the agent has no key yet, or speaks a protocol without rotation. */
+  rotate(caller: Caller, id: string): Promise<AgentKeyRotation>
+  /** All keys end and the connection is cut; it registers again with a token. */
+  revoke(caller: Caller, id: string): Promise<void>
+}
+
 export interface TokenInput {
   readonly expires_in_h: number
   readonly max_uses: number
+  /** The join command pins the master's key; absent: it does not. */
+  readonly pin_server_key?: boolean
+  /** Of the agents that register with it; an agent's own token has none. */
+  readonly labels?: Labels
 }
 
 /** Bootstrap tokens: the token is in the answer and nowhere else. */
 export interface BootstrapTokens {
   forAgent(caller: Caller, agent_id: string, input: TokenInput): Promise<BootstrapToken>
   forWorkspace(caller: Caller, workspace_id: string, input: TokenInput): Promise<BootstrapToken>
+  /** Without the tokens themselves, the newest first. */
+  list(
+    caller: Caller,
+    workspace_id: string,
+    query: { page: number; per_page: number },
+  ): Promise<PageOf<BootstrapTokenInfo>>
+  revoke(caller: Caller, workspace_id: string, token_id: string): Promise<void>
 }
 
 export interface RegisterInput {

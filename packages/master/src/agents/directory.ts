@@ -25,9 +25,17 @@ export interface DirectoryDeps {
   readonly db: Database
   readonly places: Pick<Places, 'placeOf'>
   readonly isOnline: (agent_id: string) => boolean
+  /** Told of each agent that was made, changed or deleted. */
+  readonly changed?: AgentChanged
 }
 
-export function makeDirectory({ db, places, isOnline }: DirectoryDeps): Directory {
+/** `workspace_id` null: not known to who tells. */
+export type AgentChanged = (agent: {
+  readonly agent_id: string
+  readonly workspace_id: string | null
+}) => void
+
+export function makeDirectory({ db, places, isOnline, changed }: DirectoryDeps): Directory {
   // The agents of a workspace that was deleted have rows for a while: they are nobody's.
   const isThere = async (workspace_id: string) => (await places.placeOf(workspace_id)) !== null
   const workspaces = new Map<string, Map<string, Entry>>()
@@ -62,6 +70,7 @@ export function makeDirectory({ db, places, isOnline }: DirectoryDeps): Director
   const entriesOf = (workspace_id: string) =>
     workspaces.get(workspace_id) ?? loading.get(workspace_id)?.entries ?? load(workspace_id)
   const change = (workspace_id: string, id: string, entry: Entry | null) => {
+    changed?.({ agent_id: id, workspace_id })
     loading.get(workspace_id)?.since.set(id, entry)
     const entries = workspaces.get(workspace_id)
     if (!entries) return

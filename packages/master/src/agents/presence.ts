@@ -5,12 +5,14 @@ import type { Database } from '../database/database.ts'
 import { AGENT_AREA_LIMITS } from './agents-limits.ts'
 import type { Presence } from './agents-rules.ts'
 import { type AgentRow, agentById, markSeen, updateAgent } from './agents-store.ts'
-import type { Directory } from './directory.ts'
+import type { AgentChanged, Directory } from './directory.ts'
 
 export interface PresenceDeps {
   readonly db: Database
   readonly directory: Directory
   readonly isOnline: (agent_id: string) => boolean
+  /** Told of each agent that came or went. */
+  readonly changed?: AgentChanged
   readonly log: Pick<Logger, 'error'>
   readonly now: () => Date
   readonly last_seen_every_ms?: number
@@ -58,12 +60,15 @@ export function makePresence(deps: PresenceDeps): PresenceKeeper {
       async connected(agent_id, facts, _position, ip_address) {
         saw(agent_id)
         await learn(deps, agent_id, { facts, ip_address })
+        deps.changed?.({ agent_id, workspace_id: null })
       },
       async message(agent_id, message) {
         saw(agent_id)
         if (message.type === 'facts_changed') await learn(deps, agent_id, { facts: message.facts })
       },
-      async disconnected() {},
+      async disconnected(agent_id) {
+        deps.changed?.({ agent_id, workspace_id: null })
+      },
     },
     presenceOf: agent_id => ({
       online: deps.isOnline(agent_id),

@@ -1,15 +1,17 @@
 import { type AgentRegistered, ApiError } from '@nxmesh/contract'
 import type { Caller } from '../access/caller.ts'
 import { hashToken } from '../access/tokens.ts'
+import { admits } from '../addresses.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Channel } from '../channel/channel.ts'
 import type { Refusals } from '../channel/refusals.ts'
 import type { Database, Tx } from '../database/database.ts'
 import { addressKey, makeTokenBuckets } from '../http/token-buckets.ts'
+import type { Tenancy } from '../tenancy/tenancy.ts'
 import type { AgentKeyRing } from './agent-keys-service.ts'
 import type { RegisterInput, Registration } from './agents.ts'
 import { AGENT_AREA_LIMITS } from './agents-limits.ts'
-import { candidateNames, nameTaken, type TokenFault, tokenFault } from './agents-rules.ts'
+import { candidateNames, labelsOf, nameTaken, type RegisterFault, tokenFault } from './agents-rules.ts'
 import { newAgent, refuseFull } from './agents-service.ts'
 import {
   type AgentRow,
@@ -30,16 +32,17 @@ export interface RegistrationDeps {
   readonly channel: Channel
   readonly directory: Directory
   readonly refusals: Refusals
+  readonly tenancy: Pick<Tenancy, 'workspaceOf'>
   readonly now: () => Date
   readonly newId: () => string
 }
 
 /** A refusal inside the transaction: it rolls back, and is recorded after it. */
 class TokenRefused extends Error {
-  readonly fault: TokenFault
+  readonly fault: RegisterFault
   readonly row: TokenRow | undefined
 
-  constructor(fault: TokenFault, row: TokenRow | undefined) {
+  constructor(fault: RegisterFault, row: TokenRow | undefined) {
     super(fault)
     this.fault = fault
     this.row = row
@@ -60,20 +63,28 @@ export function makeRegistration(deps: RegistrationDeps): Registration {
     deps.now,
   )
 
+  /** Strangers cost a read, and no turn in the queue of writers. */
+  const lookUp = async (token: string) => {
+    const row = await tokenByHash(deps.db.read, hashToken(token))
+    const fault = tokenFault(row, deps.now())
+    if (fault) throw new TokenRefused(fault, row)
+  }
+  /** Only who was refused is slowed: a hundred agents behind one address that come with a good token are not. */
+  const refused = (caller: Caller, error: TokenRefused): ApiError => {
+    const wait_s = throttle.take(addressKey(caller.ip_address))
+    if (wait_s === 0) return refuse(deps.refusals, caller, error)
+    return new ApiError('RATE_LIMITED', `Too many refused registrations; try again in ${wait_s} s`, {
+      retry_after_s: wait_s,
+    })
+  }
+
   return {
     async register(caller, input) {
-      const address = addressKey(caller.ip_address)
-      const wait_s = throttle.take(address)
-      if (wait_s > 0)
-        throw new ApiError('RATE_LIMITED', `Too many refused registrations; try again in ${wait_s} s`, {
-          retry_after_s: wait_s,
-        })
-      const { row, answer } = await deps.db
-        .write(tx => registerIn(tx, deps, caller, input))
+      const { row, answer } = await lookUp(input.token)
+        .then(() => deps.db.write(tx => registerIn(tx, deps, caller, input)))
         .catch((error: unknown) => {
-          throw error instanceof TokenRefused ? refuse(deps.refusals, caller, error) : error
+          throw error instanceof TokenRefused ? refused(caller, error) : error
         })
-      throttle.giveBack(address)
       deps.keys.forget(row.id)
       deps.directory.put(row)
       deps.channel.cut(row.id, 'the agent registered again')
@@ -91,9 +102,11 @@ async function registerIn(
   const token = await tokenByHash(tx, hashToken(input.token))
   const fault = tokenFault(token, deps.now())
   if (fault || !token) throw new TokenRefused(fault ?? 'unknown_token', token)
+  const { agent_allowed_cidrs } = await deps.tenancy.workspaceOf(tx, token.workspace_id)
+  if (!admits(agent_allowed_cidrs, caller.ip_address)) throw new TokenRefused('address_not_allowed', token)
   if (!(await useToken(tx, token.id))) throw new TokenRefused('used_up_token', token)
   const row = await (token.agent_id === null
-    ? makeNew(tx, deps, token.workspace_id, caller, input)
+    ? makeNew(tx, deps, token, caller, input)
     : takeOver(tx, token.agent_id, caller, input))
   const { key_id, session_key } = await deps.keys.issue(tx, row.id)
   await deps.audit.append(tx, agentCaller(caller, row), {
@@ -121,7 +134,7 @@ async function takeOver(tx: Tx, agent_id: string, caller: Caller, input: Registe
 async function makeNew(
   tx: Tx,
   deps: RegistrationDeps,
-  workspace_id: string,
+  { workspace_id, labels_json }: TokenRow,
   caller: Caller,
   input: RegisterInput,
 ): Promise<AgentRow> {
@@ -132,7 +145,7 @@ async function makeNew(
     const row = newAgent(deps, {
       workspace_id,
       name,
-      labels: {},
+      labels: labelsOf(labels_json),
       deployment_mode: 'standalone',
       hostname: input.hostname,
       ip_address: caller.ip_address ?? '',
@@ -144,7 +157,7 @@ async function makeNew(
   throw nameTaken(wanted)
 }
 
-const agentCaller = (caller: Caller, row: AgentRow): Caller => ({
+export const agentCaller = (caller: Caller, row: Pick<AgentRow, 'id' | 'name'>): Caller => ({
   ...caller,
   principal: { type: 'agent', id: row.id },
   name: row.name,

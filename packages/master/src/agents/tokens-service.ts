@@ -4,11 +4,22 @@ import type { Access, Caller } from '../access/caller.ts'
 import { hashToken } from '../access/tokens.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database } from '../database/database.ts'
+import { sliceOf } from '../http/page.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
 import type { BootstrapTokens, TokenInput } from './agents.ts'
 import { AGENT_AREA_LIMITS } from './agents-limits.ts'
-import { type JoinTarget, noAgent, tokenOf } from './agents-rules.ts'
-import { agentById, countTokens, deleteDeadTokens, insertToken, type TokenRow } from './agents-store.ts'
+import { type JoinTarget, joinCommand, noAgent, tokenInfoOf } from './agents-rules.ts'
+import { sortedJson } from './agents-service.ts'
+import {
+  agentById,
+  countTokens,
+  deleteDeadTokens,
+  deleteToken,
+  insertToken,
+  listTokens,
+  type TokenRow,
+  tokenIn,
+} from './agents-store.ts'
 
 export interface TokensDeps {
   readonly db: Database
@@ -55,17 +66,12 @@ export function makeBootstrapTokens(deps: TokensDeps): BootstrapTokens {
         created_by_type: caller.principal.type,
         created_by_id: caller.principal.id,
         created_at: now.toISOString(),
+        labels_json: sortedJson(input.labels ?? {}),
       }
       await insertToken(tx, row)
-      const { id, workspace_id, agent_id, max_uses, expires_at } = row
-      await audit.append(tx, caller, {
-        action: 'bootstrap_token.create',
-        object_type: 'bootstrap_token',
-        object_id: id,
-        workspace_id,
-        after: { agent_id, max_uses, expires_at },
-      })
-      return tokenOf(row, token, deps.joinTarget())
+      await audit.append(tx, caller, { ...eventOf('create', row), after: publicOf(row) })
+      const join_command = joinCommand(deps.joinTarget(), token, input.pin_server_key ?? false)
+      return { ...tokenInfoOf(row), token, join_command }
     })
   }
 
@@ -76,5 +82,35 @@ export function makeBootstrapTokens(deps: TokensDeps): BootstrapTokens {
       if (!agent) throw noAgent()
       return await make(caller, { workspace_id: agent.workspace_id, agent_id }, input)
     },
+
+    async list(caller, workspace_id, query) {
+      await access.require(caller, 'agent:write', { type: 'workspace', workspace_id })
+      const [rows, total] = await Promise.all([
+        listTokens(db.read, workspace_id, sliceOf(query)),
+        countTokens(db.read, [workspace_id]),
+      ])
+      return { items: rows.map(tokenInfoOf), total }
+    },
+
+    async revoke(caller, workspace_id, token_id) {
+      await access.require(caller, 'agent:write', { type: 'workspace', workspace_id })
+      await db.write(async tx => {
+        const row = await tokenIn(tx, workspace_id, token_id)
+        if (!row) throw new ApiError('NOT_FOUND', 'There is no such bootstrap token')
+        await deleteToken(tx, token_id)
+        await audit.append(tx, caller, { ...eventOf('revoke', row), before: publicOf(row) })
+      })
+    },
   }
+}
+
+const eventOf = (action: string, row: TokenRow) => ({
+  action: `bootstrap_token.${action}`,
+  object_type: 'bootstrap_token',
+  object_id: row.id,
+  workspace_id: row.workspace_id,
+})
+const publicOf = (row: TokenRow) => {
+  const { agent_id, labels, max_uses, uses, expires_at } = tokenInfoOf(row)
+  return { agent_id, labels, max_uses, uses, expires_at }
 }

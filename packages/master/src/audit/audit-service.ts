@@ -1,5 +1,6 @@
 import type { AuditEntry } from '@nxmesh/contract'
 import type { Access, Caller } from '../access/caller.ts'
+import { afterCommit } from '../database/after-commit.ts'
 import type { Database, Tx } from '../database/database.ts'
 import { type PageOf, sliceOf } from '../http/page.ts'
 import { MASTER_LIMITS } from '../limits.ts'
@@ -26,6 +27,8 @@ export interface AuditDeps {
   readonly db: Database
   readonly now: () => Date
   readonly newId: () => string
+  /** Told of each row once it is durable. */
+  readonly appended?: (entry: AuditEntry) => void
 }
 
 /** Appending needs only the database; it exists before there is anyone to ask for permission. */
@@ -34,7 +37,10 @@ export function makeAuditLog(deps: AuditDeps): AuditLog {
   const append = async (tx: Tx, caller: Caller, event: AuditEvent) => {
     const head = await chainHead(tx)
     const row = toRow(deps, head.sequence + 1, caller, event)
-    await insertAuditRow(tx, { ...row, hash: chainHash(head.hash, row) })
+    const chained = { ...row, hash: chainHash(head.hash, row) }
+    await insertAuditRow(tx, chained)
+    const { appended } = deps
+    if (appended) afterCommit(tx, () => appended(toEntry(chained)))
   }
   return { append, record: (caller, event) => deps.db.write(tx => append(tx, caller, event)) }
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, expect, test } from 'bun:test'
+import { spawnSync } from 'node:child_process'
 import { createHash, X509Certificate } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,8 +9,10 @@ import type { Database } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
-import { openAuthority, readGivenIdentity, type ServerIdentity } from './authority.ts'
+import { openAuthority, type ServerIdentity } from './authority.ts'
 import { serverNames } from './certificate-rules.ts'
+import { givenIdentity, readGiven } from './given-identity.ts'
+import { loadMaker } from './load-maker.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'nxmesh-ca-'))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -35,6 +38,13 @@ function acceptedUnder(identity: ServerIdentity, servername: string): Promise<bo
     socket.on('secureConnect', () => end(socket.authorized && socket.getProtocol() === 'TLSv1.3'))
     socket.on('error', () => end(false))
   })
+}
+
+/** The pin as the documents of others compute it. */
+function pinByOpenssl(chain_pem: string): string {
+  const key = spawnSync('openssl', ['x509', '-pubkey', '-noout'], { input: chain_pem }).stdout
+  const der = spawnSync('openssl', ['pkey', '-pubin', '-outform', 'DER'], { input: key }).stdout
+  return `sha256/${createHash('sha256').update(der).digest('base64')}`
 }
 
 forEachEngine((_engine, open) => {
@@ -80,6 +90,11 @@ forEachEngine((_engine, open) => {
     expect(new Set([first, renewed, renamed, mended].map(one => one.ca_fingerprint)).size).toBe(1)
     expect(renewed.not_after.getTime()).toBeGreaterThan(Date.now() + 600 * DAY_MS)
     expect(new X509Certificate(renamed.chain_pem).checkIP('10.0.0.1')).toBe('10.0.0.1')
+    // Agents may pin the key: it stays as long as it is there.
+    expect(renewed.server_key_pin).toBe(first.server_key_pin)
+    expect(renamed.server_key_pin).toBe(first.server_key_pin)
+    expect(mended.server_key_pin).not.toBe(first.server_key_pin)
+    expect(first.server_key_pin).toBe(pinByOpenssl(first.chain_pem))
   })
 
   test('no private key lies readable on the disk or in the database', async () => {
@@ -97,23 +112,29 @@ forEachEngine((_engine, open) => {
 
   test('a certificate of the operator’s own is served, one with another key is refused by name', async () => {
     const identity = await authority()
-    const other = await authority([...NAMES, 'b.example'])
+    const other = await (await loadMaker()).makeCa(new Date())
     const files = { certificate_file: join(data_dir, 'c.pem'), key_file: join(data_dir, 'k.pem') }
     writeFileSync(files.certificate_file, identity.chain_pem)
     writeFileSync(files.key_file, identity.key_pem)
-    const given = readGivenIdentity(files, new Date())
+    const read = async (days_later = 0) =>
+      givenIdentity(files, await readGiven(files), new Date(Date.now() + days_later * DAY_MS))
+    const given = await read()
     expect(given).toMatchObject({ ca_fingerprint: identity.ca_fingerprint, made_by: 'operator' })
     expect(await acceptedUnder(given, 'localhost')).toBe(true)
-    const read = (days_later = 0) => readGivenIdentity(files, new Date(Date.now() + days_later * DAY_MS))
-    expect(() => read(400)).toThrow('ended at')
+    await expect(read(400)).rejects.toThrow('ended at')
+    await expect(read(-3)).rejects.toThrow('not valid before')
+    // Its end is not written yet: the leaf would be taken for what agents pin.
+    writeFileSync(files.certificate_file, identity.chain_pem.slice(0, -40))
+    await expect(read()).rejects.toThrow('no whole certificate')
+    writeFileSync(files.certificate_file, identity.chain_pem)
     writeFileSync(files.key_file, other.key_pem)
-    expect(() => read()).toThrow('k.pem is not the key')
+    await expect(read()).rejects.toThrow('k.pem is not the key')
     writeFileSync(files.key_file, 'nonsense')
-    expect(() => read()).toThrow('no readable private key')
+    await expect(read()).rejects.toThrow('no readable private key')
     writeFileSync(files.certificate_file, 'nonsense')
-    expect(() => read()).toThrow('no readable certificate')
+    await expect(read()).rejects.toThrow('no readable certificate')
     rmSync(files.certificate_file)
-    expect(() => read()).toThrow('cannot be read')
+    await expect(read()).rejects.toThrow('cannot be read')
   })
 })
 

@@ -23,6 +23,8 @@ export interface ServerIdentity {
   readonly ca_pem: string
   /** SHA-256 of the CA certificate's DER, lower-case hex. */
   readonly ca_fingerprint: string
+  /** SHA-256 of the SubjectPublicKeyInfo of the server's certificate (RFC 7469 section 2.4), `sha256/<base64>`. */
+  readonly server_key_pin: string
   readonly not_after: Date
   readonly made_by: 'private_ca' | 'operator'
 }
@@ -48,20 +50,37 @@ export async function openAuthority(deps: AuthorityDeps, names: readonly string[
   const ca = (await storedCa(deps.db.read)) ?? (await makeStoredCa(deps))
   const folder = join(deps.data_dir, 'tls')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const server = readServer(deps, folder, ca, names) ?? (await makeServer(deps, folder, ca, names))
-  writeFileDurably(join(folder, 'ca.pem'), ca.certificate_pem, 0o644)
+  const kept = readServer(deps, folder)
+  const server =
+    kept && fits(kept, deps, ca, names)
+      ? kept
+      : await makeServer(deps, folder, ca, names, kept?.key_pem ?? null)
+  publish(join(folder, 'ca.pem'), ca.certificate_pem)
   return {
     chain_pem: `${server.certificate_pem.trim()}\n${ca.certificate_pem.trim()}\n`,
     key_pem: server.key_pem,
     ca_pem: ca.certificate_pem,
     ca_fingerprint: fingerprint(new X509Certificate(ca.certificate_pem)),
+    server_key_pin: keyPin(new X509Certificate(server.certificate_pem)),
     not_after: new X509Certificate(server.certificate_pem).validToDate,
     made_by: 'private_ca',
   }
 }
 
-const fingerprint = (certificate: X509Certificate) =>
+/** For people and programs that shall trust the master. */
+function publish(file: string, ca_pem: string): void {
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== ca_pem) writeFileDurably(file, ca_pem, 0o644)
+}
+
+/** SHA-256 of the DER, lower-case hex. */
+export const fingerprint = (certificate: X509Certificate): string =>
   createHash('sha256').update(certificate.raw).digest('hex')
+
+/** See `ServerIdentity.server_key_pin`. */
+export function keyPin(certificate: X509Certificate): string {
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
+  return `sha256/${createHash('sha256').update(spki).digest('base64')}`
+}
 
 async function makeStoredCa(deps: AuthorityDeps): Promise<StoredCa> {
   const { makeCa } = await loadMaker()
@@ -84,6 +103,7 @@ async function makeServer(
   folder: string,
   ca: StoredCa,
   names: readonly string[],
+  kept_key_pem: string | null,
 ): Promise<MadeCertificate> {
   const { makeServerCertificate } = await loadMaker()
   const key_pem = Buffer.from(deps.secrets.open(ca.sealed_key, CA_KEY_IDENTITY)).toString()
@@ -91,6 +111,8 @@ async function makeServer(
     { certificate_pem: ca.certificate_pem, key_pem },
     names,
     deps.now(),
+    // Agents may pin it: a new certificate is no reason for a new key.
+    kept_key_pem,
   )
   // One file, so that certificate and key always fit each other.
   const kept = {
@@ -101,88 +123,27 @@ async function makeServer(
   return made
 }
 
-/** The kept certificate; null when there is none or another must be made. It costs nothing to make one, so a damaged file is no error. */
-function readServer(
-  deps: AuthorityDeps,
-  folder: string,
-  ca: StoredCa,
-  names: readonly string[],
-): MadeCertificate | null {
+/** The kept certificate and its key; null when there is none. A damaged file is no error: both are made anew. */
+function readServer(deps: AuthorityDeps, folder: string): MadeCertificate | null {
   const file = join(folder, 'server.json')
   if (!existsSync(file)) return null
   try {
     const kept: { certificate_pem: string; sealed_key: string } = JSON.parse(readFileSync(file, 'utf8'))
     const key_pem = Buffer.from(deps.secrets.open(kept.sealed_key, SERVER_KEY_IDENTITY)).toString()
-    const certificate = new X509Certificate(kept.certificate_pem)
-    const fits =
-      certificate.verify(new X509Certificate(ca.certificate_pem).publicKey) &&
-      certificate.checkPrivateKey(createPrivateKey(key_pem)) &&
-      certificate.validToDate.getTime() - deps.now().getTime() >
-        MASTER_LIMITS.server_certificate_renew_days * DAY_MS &&
-      coveredNames(certificate.subjectAltName ?? '', names)
-    return fits ? { certificate_pem: kept.certificate_pem, key_pem } : null
+    if (!new X509Certificate(kept.certificate_pem).checkPrivateKey(createPrivateKey(key_pem))) return null
+    return { certificate_pem: kept.certificate_pem, key_pem }
   } catch {
     return null
   }
 }
 
-/** A chain and key that the operator gave. Agents pin the last certificate of the chain. */
-export function readGivenIdentity(
-  files: { certificate_file: string; key_file: string },
-  now: Date,
-): ServerIdentity {
-  const chain_pem = readPem(files.certificate_file)
-  const key_pem = readPem(files.key_file)
-  const blocks = chain_pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  const [leaf, last] = [
-    parsed(files.certificate_file, blocks[0]),
-    parsed(files.certificate_file, blocks.at(-1)),
-  ]
-  if (!keyFits(leaf, key_pem, files.key_file)) {
-    throw new CertificateError(
-      `${files.key_file} is not the key of the first certificate in ${files.certificate_file}.`,
-    )
-  }
-  if (leaf.validToDate <= now) {
-    throw new CertificateError(
-      `The certificate in ${files.certificate_file} ended at ${leaf.validToDate.toISOString()}.`,
-    )
-  }
-  return {
-    chain_pem,
-    key_pem,
-    ca_pem: `${blocks.at(-1)}\n`,
-    ca_fingerprint: fingerprint(last),
-    not_after: leaf.validToDate,
-    made_by: 'operator',
-  }
-}
-
-function readPem(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new CertificateError(`${file} cannot be read: ${(cause as Error).message}`, { cause })
-  }
-}
-
-function parsed(file: string, pem: string | undefined): X509Certificate {
-  try {
-    if (pem === undefined) throw new Error('there is none')
-    return new X509Certificate(pem)
-  } catch (cause) {
-    throw new CertificateError(`${file} holds no readable certificate: ${(cause as Error).message}`, {
-      cause,
-    })
-  }
-}
-
-function keyFits(leaf: X509Certificate, key_pem: string, file: string): boolean {
-  try {
-    return leaf.checkPrivateKey(createPrivateKey(key_pem))
-  } catch (cause) {
-    throw new CertificateError(`${file} holds no readable private key: ${(cause as Error).message}`, {
-      cause,
-    })
-  }
+/** Whether it can be served as it is. */
+function fits(kept: MadeCertificate, deps: AuthorityDeps, ca: StoredCa, names: readonly string[]): boolean {
+  const certificate = new X509Certificate(kept.certificate_pem)
+  return (
+    certificate.verify(new X509Certificate(ca.certificate_pem).publicKey) &&
+    certificate.validToDate.getTime() - deps.now().getTime() >
+      MASTER_LIMITS.server_certificate_renew_days * DAY_MS &&
+    coveredNames(certificate.subjectAltName ?? '', names)
+  )
 }

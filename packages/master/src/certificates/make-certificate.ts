@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createPublicKey, randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import {
   AuthorityKeyIdentifierExtension,
@@ -45,14 +45,15 @@ export async function makeCa(now: Date): Promise<MadeCertificate> {
   return { certificate_pem: certificate.toString('pem'), key_pem: await exported(keys) }
 }
 
-/** A server certificate by the CA for the given host names and addresses. */
+/** A server certificate by the CA for the given host names and addresses. `key_pem`: its key, null for a new one. */
 export async function makeServerCertificate(
   ca: MadeCertificate,
   names: readonly string[],
   now: Date,
+  key_pem: string | null = null,
 ): Promise<MadeCertificate> {
   const issuer = new X509Certificate(ca.certificate_pem)
-  const keys = await newKeys()
+  const keys = key_pem === null ? await newKeys() : await importedKeys(key_pem)
   const certificate = await X509CertificateGenerator.create({
     subject: 'CN=NxMesh master',
     issuer: issuer.subject,
@@ -60,7 +61,7 @@ export async function makeServerCertificate(
     ...validity(now, MASTER_LIMITS.server_certificate_valid_days),
     signingAlgorithm: ALGORITHM,
     publicKey: keys.publicKey,
-    signingKey: await imported(ca.key_pem),
+    signingKey: (await importedKeys(ca.key_pem)).privateKey,
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
@@ -94,7 +95,11 @@ async function exported(keys: CryptoKeyPair): Promise<string> {
   return `-----BEGIN PRIVATE KEY-----\n${der.replaceAll(/.{64}/g, '$&\n').trimEnd()}\n-----END PRIVATE KEY-----\n`
 }
 
-async function imported(key_pem: string): Promise<CryptoKey> {
+async function importedKeys(key_pem: string): Promise<CryptoKeyPair> {
   const der = Buffer.from(key_pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64')
-  return await crypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign'])
+  const spki = createPublicKey(key_pem).export({ type: 'spki', format: 'der' })
+  return {
+    privateKey: await crypto.subtle.importKey('pkcs8', der, ALGORITHM, true, ['sign']),
+    publicKey: await crypto.subtle.importKey('spki', spki, ALGORITHM, true, ['verify']),
+  }
 }

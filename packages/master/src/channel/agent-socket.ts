@@ -7,6 +7,7 @@ import {
   FrameSealer,
 } from '@nxmesh/contract/channel/signing'
 import type { ServerWebSocket } from 'bun'
+import type { ChannelLink } from './channel.ts'
 import { CHANNEL_LIMITS } from './channel-limits.ts'
 
 /** What an authenticated upgrade hands to the socket. */
@@ -29,6 +30,7 @@ export class AgentSocket {
   /** Set by the hello; null until then. */
   instance: string | null = null
   closed = false
+  readonly link: ChannelLink
   heard_ms: number
   readonly #ws: ServerWebSocket<ConnectionData>
   readonly #sealer: FrameSealer
@@ -41,6 +43,7 @@ export class AgentSocket {
   constructor(ws: ServerWebSocket<ConnectionData>, server_nonce: string, now_ms: number) {
     this.#ws = ws
     this.data = ws.data
+    this.link = { protocol: ws.data.protocol, key_id: ws.data.key_id, server_nonce }
     this.heard_ms = now_ms
     this.#drained_ms = now_ms
     const keys = deriveKeys(ws.data.session_key, { ...ws.data, server_nonce })

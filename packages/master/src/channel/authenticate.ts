@@ -1,4 +1,4 @@
-import type { AgentKeys } from './agent-keys.ts'
+import type { AgentKeys, AgentOrigins } from './agent-keys.ts'
 import { type Claim, claimSigned, protocolServed, type RefusalReason, timestampFresh } from './claim.ts'
 import type { Nonces } from './nonces.ts'
 
@@ -9,7 +9,8 @@ export type Verdict =
 /** The checks of a signed upgrade, in their order; the nonce is remembered only behind a valid signature. */
 export async function authenticate(
   claim: Claim,
-  deps: { keys: AgentKeys; nonces: Nonces; now: () => Date },
+  ip_address: string | null,
+  deps: { keys: AgentKeys; origins: AgentOrigins; nonces: Nonces; now: () => Date },
 ): Promise<Verdict> {
   const refuse = (reason: RefusalReason, workspace_id: string | null): Verdict => ({
     ok: false,
@@ -24,6 +25,8 @@ export async function authenticate(
   if (!timestampFresh(claim.timestamp, deps.now().getTime())) return refuse('stale_timestamp', workspace_id)
   if (deps.nonces.seen(claim.agent_id, claim.nonce)) return refuse('replayed_nonce', workspace_id)
   if (!claimSigned(claim, found.session_key)) return refuse('bad_signature', workspace_id)
+  if (!(await deps.origins.admits(workspace_id, ip_address)))
+    return refuse('address_not_allowed', workspace_id)
   if (!deps.nonces.remember(claim.agent_id, claim.nonce)) return refuse('too_many_nonces', workspace_id)
   return { ok: true, session_key: found.session_key, workspace_id }
 }

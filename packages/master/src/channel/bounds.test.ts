@@ -4,7 +4,7 @@ import { CLOSE_CODES } from '@nxmesh/contract/channel/signing'
 import { makeAdmission } from './admission.ts'
 import { CHANNEL_LIMITS } from './channel-limits.ts'
 import { makeNonces } from './nonces.ts'
-import { dialAndStopReading } from './slow-reader.ts'
+import { dialAndStopReading, dialForBytes } from './slow-reader.ts'
 import {
   dialRaw,
   HEARTBEAT,
@@ -60,6 +60,24 @@ test('an agent that does not read is cut, while the others are served', async ()
   clearInterval(beating)
   agent.close()
   socket.destroy()
+})
+
+test('a frame that announces 1 GB is cut before it comes, one that is compressed before it is unpacked', async () => {
+  const gigabyte = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4])
+  const compressed = Buffer.from([0xc2, 0x84, 0, 0, 0, 0, 0x62, 0x60, 0x18, 0x05])
+  // With the usual time for the hello, which is longer than this waits.
+  const patient = await startTestChannel()
+  for (const frame of [gigabyte, compressed]) {
+    const socket = await dialForBytes(patient, patient.addAgent())
+    let closed = false
+    socket.on('close', () => {
+      closed = true
+    })
+    socket.on('error', () => undefined)
+    socket.write(frame)
+    await until(() => closed, 'the master to cut it')
+  }
+  await patient.stop()
 })
 
 test('an agent for which there is no place yet is told when to come back', async () => {

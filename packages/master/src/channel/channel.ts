@@ -8,9 +8,23 @@ export interface Channel {
    */
   send(agent_id: string, message: MasterMessage): boolean
   isOnline(agent_id: string): boolean
+  /** The agent's connection; null when it has none. */
+  linkOf(agent_id: string): ChannelLink | null
   onlineAgents(): ReadonlySet<string>
-  /** Ends the connection of an agent at once, e.g. when it is deregistered. */
+  /** Ends the connections of an agent at once, e.g. when it is deregistered; also those that have said no hello yet. */
   cut(agent_id: string, reason: string): void
+  /** The same for the agents of a workspace whose address is not admitted any more. */
+  cutOutside(workspace_id: string, admits: (ip_address: string | null) => boolean): void
+}
+
+/** One connection of an agent. */
+export interface ChannelLink {
+  /** The greeting's: what both ends know. */
+  readonly protocol: number
+  /** The key that signed the upgrade. */
+  readonly key_id: string
+  /** From the greeting. */
+  readonly server_nonce: string
 }
 
 /** Implemented by deployments (and by agents, for state); called in the order of the frames of one agent. */

@@ -23,6 +23,7 @@ export type RefusalReason =
   | 'replayed_nonce'
   | 'too_many_nonces'
   | 'bad_signature'
+  | 'address_not_allowed'
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const NONCE = /^[A-Za-z0-9_-]{22,64}$/

@@ -5,9 +5,10 @@ import type { Server, WebSocketHandler } from 'bun'
 import type { Logger } from 'pino'
 import type { AuditLog } from '../audit/audit.ts'
 import { pathWithQuery } from '../http/request-path.ts'
+import { securityHeaders } from '../http/security-headers.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import { type Admission, makeAdmission } from './admission.ts'
-import type { AgentKeys } from './agent-keys.ts'
+import type { AgentKeys, AgentOrigins } from './agent-keys.ts'
 import { AgentSocket, type ConnectionData } from './agent-socket.ts'
 import { authenticate } from './authenticate.ts'
 import type { Channel, ChannelListener } from './channel.ts'
@@ -20,6 +21,7 @@ import { makeRegistry } from './registry.ts'
 
 export interface ChannelDeps {
   readonly keys: AgentKeys
+  readonly origins: AgentOrigins
   readonly audit: AuditLog
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly now: () => Date
@@ -34,7 +36,11 @@ export interface ChannelServer {
   /** Before the listener of the socket opens. Called one after the other, in the order in which they were added. */
   listen(listener: ChannelListener): void
   /** Answers a request for CHANNEL_PATH; undefined when it became a WebSocket. */
-  upgrade(request: Request, server: Server<ConnectionData>): Promise<Response | undefined>
+  upgrade(
+    request: Request,
+    server: Server<ConnectionData>,
+    ip_address: string | null,
+  ): Promise<Response | undefined>
   /** For `Bun.serve`; the whole server has one. */
   readonly websocket: WebSocketHandler<ConnectionData>
   /** Sends everybody away and waits until the listeners know. */
@@ -72,11 +78,10 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
     return refusalAnswer(reason, deps.now())
   }
 
-  const admit = async (request: Request, server: Server<ConnectionData>) => {
-    const ip_address = server.requestIP(request)?.address ?? null
+  const admit = async (request: Request, server: Server<ConnectionData>, ip_address: string | null) => {
     const claim = readClaim(request.headers, pathWithQuery(request.url))
     if (!claim) return refuse('malformed', null, null, ip_address)
-    const verdict = await authenticate(claim, { keys: deps.keys, nonces, now: deps.now })
+    const verdict = await authenticate(claim, ip_address, { ...deps, nonces })
     if (!verdict.ok) return refuse(verdict.reason, claim, verdict.workspace_id, ip_address)
     const data: ConnectionData = {
       agent_id: claim.agent_id,
@@ -95,11 +100,11 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
   return {
     channel: registry,
     listen: registry.listen,
-    async upgrade(request, server) {
+    async upgrade(request, server, ip_address) {
       if (stopped || in_flight >= CHANNEL_LIMITS.upgrades_in_flight) return busy('Too many agents at once')
       in_flight += 1
       try {
-        return await admit(request, server)
+        return await admit(request, server, ip_address)
       } catch (error) {
         deps.log.error({ err: error }, 'An agent could not be authenticated')
         return busy('The master cannot check this agent now')
@@ -167,15 +172,20 @@ function refusalAnswer(reason: RefusalReason, now: Date): Response {
       ? [{ field: 'timestamp', message: `The master's time is ${now.toISOString()}` }]
       : []
   const body: ErrorBody = { error: { code, message: `${ERRORS[code].title} (${said})`, details } }
-  const headers = {
+  return answer(ERRORS[code].status, body, {
     [REFUSAL_HEADERS.reason]: said,
     [REFUSAL_HEADERS.time]: String(now.getTime()),
-    'cache-control': 'no-store',
-  }
-  return Response.json(body, { status: ERRORS[code].status, headers })
+  })
 }
 
 function busy(message: string): Response {
   const body: ErrorBody = { error: { code: 'UNAVAILABLE', message, details: [] } }
-  return Response.json(body, { status: ERRORS.UNAVAILABLE.status, headers: { 'retry-after': '1' } })
+  return answer(ERRORS.UNAVAILABLE.status, body, { 'retry-after': '1' })
+}
+
+/** The channel is served over TLS only. */
+function answer(status: number, body: ErrorBody, headers: Record<string, string>): Response {
+  const response = new Response(JSON.stringify(body), { status, headers: securityHeaders(true) })
+  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
+  return response
 }

@@ -1,7 +1,7 @@
 import { AgentMessage, type AgentMessageOf, type MasterMessage } from '@nxmesh/contract'
 import { CLOSE_CODES } from '@nxmesh/contract/channel/signing'
 import type { Logger } from 'pino'
-import type { AgentKeys } from './agent-keys.ts'
+import type { AgentKeys, AgentOrigins } from './agent-keys.ts'
 import type { AgentSocket } from './agent-socket.ts'
 import type { Channel, ChannelListener } from './channel.ts'
 import type { Instances } from './instances.ts'
@@ -10,6 +10,7 @@ import type { Refusals } from './refusals.ts'
 
 export interface RegistryDeps {
   readonly keys: AgentKeys
+  readonly origins: AgentOrigins
   readonly refusals: Refusals
   readonly instances: Instances
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
@@ -62,6 +63,16 @@ export function makeRegistry(deps: RegistryDeps): Registry {
   const cut = (agent_id: string, code: number, reason: string) => {
     const socket = online.get(agent_id)
     if (socket) end(socket, code, reason)
+    for (const one of greeted) if (one.data.agent_id === agent_id) end(one, code, reason)
+  }
+  /** What the upgrade was granted for may have ended while it was on its way. */
+  const endUnlessWelcome = async (socket: AgentSocket): Promise<boolean> => {
+    const { agent_id, workspace_id, key_id, ip_address } = socket.data
+    const found = await deps.keys.find(agent_id, key_id)
+    if (found.state !== 'live') end(socket, CLOSE_CODES.revoked, 'the key ended')
+    else if (!(await deps.origins.admits(workspace_id, ip_address)))
+      end(socket, CLOSE_CODES.revoked, 'the address is not admitted any more')
+    return !socket.closed
   }
   const violation = (socket: AgentSocket, reason: string) => {
     const { agent_id, workspace_id, key_id, ip_address } = socket.data
@@ -89,10 +100,9 @@ export function makeRegistry(deps: RegistryDeps): Registry {
     socket.send(payloads({ type: 'welcome', agent_id, heartbeat_ms: deps.heartbeat_ms }), now_ms())
     log.info({ agent_id, ip_address, instance: hello.instance }, 'Agent connected')
     lanes.always(agent_id, async () => {
-      // The key may have ended between the upgrade and the hello.
-      const found = await deps.keys.find(agent_id, key_id)
-      if (found.state !== 'live') return end(socket, CLOSE_CODES.revoked, 'the key ended')
-      await each(listeners, one => one.connected(agent_id, hello.facts, hello.position, ip_address ?? ''))
+      if (!(await endUnlessWelcome(socket))) return
+      const { facts, position } = hello
+      await each(listeners, one => one.connected(agent_id, facts, position, ip_address ?? ''))
     })
   }
 
@@ -108,10 +118,22 @@ export function makeRegistry(deps: RegistryDeps): Registry {
       return online.get(agent_id)?.send(payloads(message), now_ms()) ?? false
     },
     isOnline: agent_id => online.has(agent_id),
+    linkOf: agent_id => online.get(agent_id)?.link ?? null,
     onlineAgents: () => new Set(online.keys()),
     cut: (agent_id, reason) => cut(agent_id, CLOSE_CODES.revoked, reason),
     listen: listener => void listeners.push(listener),
-    opened: socket => void greeted.add(socket),
+    cutOutside(workspace_id, admits) {
+      for (const socket of [...greeted, ...online.values()])
+        if (socket.data.workspace_id === workspace_id && !admits(socket.data.ip_address))
+          end(socket, CLOSE_CODES.revoked, 'the address is not admitted any more')
+    },
+    opened(socket) {
+      greeted.add(socket)
+      endUnlessWelcome(socket).catch((error: unknown) => {
+        log.error({ err: error, agent_id: socket.data.agent_id }, 'An agent could not be checked again')
+        end(socket, CLOSE_CODES.try_later, 'the master cannot check this agent now')
+      })
+    },
 
     frame(socket, frame) {
       if (socket.closed) return

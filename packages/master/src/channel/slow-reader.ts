@@ -11,16 +11,7 @@ export async function dialAndStopReading(
   hello: AgentMessage,
 ): Promise<TLSSocket> {
   const headers = signedHeaders(who)
-  const socket = connect({ host: '127.0.0.1', port: on.port, ca: on.ca_pem })
-  const lines = Object.entries({
-    ...headers,
-    host: `127.0.0.1:${on.port}`,
-    connection: 'Upgrade',
-    upgrade: 'websocket',
-    'sec-websocket-version': '13',
-    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
-  }).map(([name, value]) => `${name}: ${value}`)
-  socket.write(`GET ${CHANNEL_PATH} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
+  const socket = openRaw(on, headers)
   const nonce = await greetingNonce(socket)
   const keys = deriveKeys(who.session_key, {
     agent_id: who.agent_id,
@@ -31,6 +22,27 @@ export async function dialAndStopReading(
   })
   socket.write(binaryFrame(new FrameSealer(keys.to_master).seal(JSON.stringify(hello))))
   socket.pause()
+  return socket
+}
+
+/** For tests: an agent whose bytes after the upgrade are the test's own. Resolves when it was greeted. */
+export async function dialForBytes(on: TestChannel, who: TestIdentity): Promise<TLSSocket> {
+  const socket = openRaw(on, { ...signedHeaders(who), 'sec-websocket-extensions': 'permessage-deflate' })
+  await greetingNonce(socket)
+  return socket
+}
+
+function openRaw(on: TestChannel, headers: Record<string, string>): TLSSocket {
+  const socket = connect({ host: '127.0.0.1', port: on.port, ca: on.ca_pem })
+  const lines = Object.entries({
+    ...headers,
+    host: `127.0.0.1:${on.port}`,
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  }).map(([name, value]) => `${name}: ${value}`)
+  socket.write(`GET ${CHANNEL_PATH} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
   return socket
 }
 

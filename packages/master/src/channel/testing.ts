@@ -22,7 +22,9 @@ import type { ChannelListener } from './channel.ts'
 import { type ChannelDeps, makeChannelServer } from './make-channel.ts'
 
 /** A real TLS listener with the channel behind it; agents that exist are those in `identities`. */
-export async function startTestChannel(options: Pick<ChannelDeps, 'times' | 'admission'> = {}) {
+export async function startTestChannel(
+  options: Partial<Pick<ChannelDeps, 'times' | 'admission' | 'origins'>> = {},
+) {
   const dir = mkdtempSync(join(tmpdir(), 'nxmesh-channel-'))
   const db = await openDatabase(`sqlite:${join(dir, 'master.db')}`, () => {})
   const now = () => new Date()
@@ -31,6 +33,7 @@ export async function startTestChannel(options: Pick<ChannelDeps, 'times' | 'adm
   const identities = new Map<string, TestIdentity>()
   const listener = makeRecordingListener()
   const server = makeChannelServer({
+    origins: { admits: async () => true },
     ...options,
     keys: keysOf(identities),
     audit: makeAuditLog({ db, now, newId }),

@@ -11,6 +11,19 @@ export class DatabaseLostError extends Error {
   }
 }
 
+/** PostgreSQL did not let the master in, or is not there. */
+export class DatabaseUnreachableError extends Error {
+  override readonly name = 'DatabaseUnreachableError'
+  /** `what` names the database without its password. Not the driver's error itself: it may hold the connection's settings. */
+  constructor(what: string, cause: unknown) {
+    const { code, message } = cause as { code?: unknown; message?: unknown }
+    const detail = [code, message].filter(one => typeof one === 'string' && one !== '').join(': ')
+    super(
+      `${what} cannot be used (${detail || 'no answer'}). Check that it runs and that database.url names the right host, database, user and password.`,
+    )
+  }
+}
+
 /** The file is no database, or parts of it are gone or wrong. */
 export class DatabaseDamagedError extends Error {
   override readonly name = 'DatabaseDamagedError'

@@ -22,10 +22,13 @@ export interface AgentKeyTable {
   /** The key id. */
   id: string
   agent_id: string
+  /** Empty once the key has ended. */
   sealed_key: string
-  /** `primary`, `secondary` or `ended`. */
+  /** `primary`, `secondary`, `candidate` or `ended`; of an agent at most one is primary and one a candidate. */
   status: string
   created_at: string
+  /** When a secondary ends, and when a candidate that nobody proved is dropped. */
+  ends_at: string | null
   ended_at: string | null
 }
 
@@ -40,6 +43,8 @@ export interface BootstrapTokenTable {
   created_by_type: string
   created_by_id: string | null
   created_at: string
+  /** Of the agents that register with it. */
+  labels_json: string
 }
 
 export interface ResourceTable {

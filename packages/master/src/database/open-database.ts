@@ -1,7 +1,8 @@
 import { statSync } from 'node:fs'
+import { sql } from 'kysely'
 import { requirePrivate } from '../files.ts'
 import type { Database } from './database.ts'
-import { DatabaseLostError } from './database-errors.ts'
+import { DatabaseLostError, DatabaseUnreachableError } from './database-errors.ts'
 import { checkSmall } from './integrity.ts'
 import { migrate } from './migrate.ts'
 import { openSqlite, openSqliteForMigration } from './sqlite.ts'
@@ -13,7 +14,7 @@ export interface OpenOptions {
 
 /**
  * Opens and migrates the database that `url` names: `sqlite:<absolute path>`, `postgres://…` or `postgresql://…`.
- * Throws `DatabaseTooNewError` when a newer master wrote it, `DatabaseLostError`, `DatabaseDamagedError` or SQLite's own word
+ * Throws `DatabaseUnreachableError`, `DatabaseTooNewError` when a newer master wrote it, `DatabaseLostError`, `DatabaseDamagedError` or SQLite's own word
  * for damage (`inWords`), and `FileModeError` when others may read the file.
  */
 export async function openDatabase(
@@ -56,6 +57,9 @@ async function openMigratedPostgres(
   const migrating = connectPostgres<unknown>(url, onLost)
   try {
     const what = `The PostgreSQL database ${nameIn(url)}`
+    await sql`select 1`.execute(migrating).catch(error => {
+      throw new DatabaseUnreachableError(what, error)
+    })
     await migrate(migrating, undefined, refuseFresh(what, had_data))
   } finally {
     await migrating.destroy()

@@ -139,6 +139,8 @@ interface WorkspaceTable {
   generation: number
   /** The number of the newest release, 0 before the first. */
   release_number: number
+  /** string[] of CIDRs; null: agents may come from everywhere. */
+  agent_allowed_cidrs_json: string | null
   /** Not null: it is gone for everybody, and its rows are being deleted. */
   deleted_at: string | null
 }

@@ -1,3 +1,4 @@
+import { tell } from './changes.ts'
 import type { DeliveryAgent } from './engine.ts'
 import { type Engine, hasJoined, isOver, type Lane, type Loaded, SYSTEM, stamp } from './engine.ts'
 import { insertedRun } from './follow-up.ts'
@@ -85,7 +86,7 @@ function whoLacks(
     engine.bundles.put(bundle)
     const position = engine.positions.of(agent.id)
     if (position.serving_bundle_hash === bundle.hash) {
-      settleInPlace(engine, decided, agent.id, bundle)
+      settleInPlace(engine, lane, decided, agent.id, bundle)
       return false
     }
     if (trigger !== 'agent_returned' || !refusedBefore(lane, position, bundle.hash)) return true
@@ -105,7 +106,7 @@ function canTake(engine: Engine, lane: Lane, agent_id: string): boolean {
 }
 
 /** It serves this release's bundle already: only the books are brought up to date. */
-function settleInPlace(engine: Engine, decided: Loaded, agent_id: string, bundle: Bundle): void {
+function settleInPlace(engine: Engine, lane: Lane, decided: Loaded, agent_id: string, bundle: Bundle): void {
   const position = engine.positions.of(agent_id)
   if (position.desired_bundle_hash !== bundle.hash) {
     position.desired_bundle_hash = bundle.hash
@@ -113,19 +114,21 @@ function settleInPlace(engine: Engine, decided: Loaded, agent_id: string, bundle
     position.last_error = null
     engine.recorder.position(position)
   }
-  closeLeftOpen(engine, agent_id)
+  closeLeftOpen(engine, lane.workspace_id, agent_id)
 }
 
 /** What an agent left open in ended deployments is resolved by what it serves now. */
-export function closeLeftOpen(engine: Engine, agent_id: string): void {
+export function closeLeftOpen(engine: Engine, workspace_id: string, agent_id: string): void {
   if (!engine.left_open.delete(agent_id)) return
   const { serving_deployment_id: deployment_id, serving_bundle_hash: bundle_hash } =
     engine.positions.of(agent_id)
   if (bundle_hash === null) return
   const at = stamp(engine)
-  engine.recorder.also(tx =>
-    resolveLeftOpen(tx, agent_id, { deployment_id, bundle_hash, at }, [...engine.active.keys()]),
-  )
+  engine.recorder.also(async tx => {
+    const served = { deployment_id, bundle_hash, at }
+    const changed = await resolveLeftOpen(tx, agent_id, served, [...engine.active.keys()])
+    for (const id of changed) tell(engine.deps, tx, { id, workspace_id })
+  })
 }
 
 async function send(

@@ -33,6 +33,17 @@ export async function findDeployment(q: Queryable, id: string): Promise<Deployme
   return await q.selectFrom('deployments').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
+/** Ids of nothing are left out. */
+export async function deploymentsByIds(q: Queryable, ids: readonly string[]): Promise<DeploymentRow[]> {
+  if (ids.length === 0) return []
+  return await q
+    .selectFrom('deployments')
+    .selectAll()
+    .where('id', 'in', [...ids])
+    .orderBy('id')
+    .execute()
+}
+
 /** Newest first. */
 export async function listDeployments(
   q: Queryable,

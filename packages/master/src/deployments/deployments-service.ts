@@ -5,6 +5,7 @@ import {
   type Deployment,
   type DeploymentState,
   type DeploymentSummary,
+  type TargetState,
 } from '@nxmesh/contract'
 import type { Access, Caller } from '../access/caller.ts'
 import type { ChannelListener } from '../channel/channel.ts'
@@ -12,7 +13,13 @@ import { afterCommit } from '../database/after-commit.ts'
 import type { Tx } from '../database/database.ts'
 import type { TenantContents } from '../tenancy/tenancy.ts'
 import { deploymentContents } from './contents.ts'
-import { type DeploymentRow, deploymentOf, findDeployment, listDeployments } from './deployment-store.ts'
+import {
+  type DeploymentRow,
+  deploymentOf,
+  deploymentsByIds,
+  findDeployment,
+  listDeployments,
+} from './deployment-store.ts'
 import type { Deployments } from './deployments.ts'
 import type { DeliveryTimes, EngineDeps } from './engine.ts'
 import { queueDeployment } from './follow-up.ts'
@@ -23,7 +30,7 @@ import { carriedOf } from './release-store.ts'
 import { makeRelease } from './releases.ts'
 import { connected, disconnected, message } from './reports.ts'
 import { resume } from './resume.ts'
-import { countTargets, targetOf, targetsOf } from './target-store.ts'
+import { countTargetStates, countTargets, targetOf, targetsOf } from './target-store.ts'
 
 export interface DeploymentsDeps extends EngineDeps {
   readonly access: Access
@@ -37,6 +44,8 @@ export interface DeploymentsService extends Deployments {
     slice: { limit: number; offset: number },
   ): Promise<{ items: DeploymentSummary[]; total: number }>
   get(caller: Caller, id: string): Promise<Deployment>
+  /** As the list shows them; ids of nothing are left out. Asks nobody: whoever shows them does. */
+  read(ids: readonly string[]): Promise<readonly DeploymentNow[]>
   /** What agents shall serve and what they proved to serve; agents that never had a deployment are absent. */
   positions(agent_ids: readonly string[]): Promise<ReadonlyMap<string, Agent['config']>>
   /** Plans the last decided release again for this agent. */
@@ -49,6 +58,12 @@ export interface DeploymentsService extends Deployments {
   start(): Promise<void>
   /** What runs is left as it is on record; the next start carries on. */
   stop(): Promise<void>
+}
+
+export interface DeploymentNow {
+  readonly deployment: DeploymentSummary
+  /** How many of its targets are in each state. */
+  readonly target_states: Partial<Record<TargetState, number>>
 }
 
 export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
@@ -73,6 +88,18 @@ export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
     const carried = await carriedOf(db.read, row.workspace_id, row.release_number)
     const targets = await targetsOf(db.read, row.id)
     return { ...deploymentOf(row, carried), targets: targets.map(targetOf) }
+  }
+
+  async function summariesOf(
+    rows: readonly DeploymentRow[],
+    targets: (id: string) => number,
+  ): Promise<DeploymentSummary[]> {
+    const summaries: DeploymentSummary[] = []
+    for (const row of rows) {
+      const carried = await carriedOf(db.read, row.workspace_id, row.release_number)
+      summaries.push({ ...deploymentOf(row, carried), target_count: targets(row.id) })
+    }
+    return summaries
   }
 
   /** Until it has ended, or until the time is over; then it is read again. */
@@ -131,14 +158,16 @@ export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
         db.read,
         items.map(row => row.id),
       )
-      const summaries: DeploymentSummary[] = []
-      for (const row of items) {
-        const carried = await carriedOf(db.read, row.workspace_id, row.release_number)
-        summaries.push({ ...deploymentOf(row, carried), target_count: counts.get(row.id) ?? 0 })
-      }
-      return { items: summaries, total }
+      return { items: await summariesOf(items, id => counts.get(id) ?? 0), total }
     },
     get: async (caller, id) => await whole(await readable(caller, id)),
+    async read(ids) {
+      const rows = await deploymentsByIds(db.read, ids)
+      const states = await countTargetStates(db.read, ids)
+      const all = (id: string) => Object.values(states.get(id) ?? {}).reduce((sum, one) => sum + one, 0)
+      const summaries = await summariesOf(rows, all)
+      return summaries.map(deployment => ({ deployment, target_states: states.get(deployment.id) ?? {} }))
+    },
     async positions(agent_ids) {
       const known = agent_ids.filter(id => engine.positions.has(id))
       return new Map(known.map(id => [id, configStateOf(engine.positions.of(id))]))

@@ -3,6 +3,7 @@ import type { Channel } from '../channel/channel.ts'
 import type { VersionReader } from '../config/versions.ts'
 import type { Database } from '../database/database.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
+import type { DeliveryChanges } from './changes.ts'
 import type { BundleCache } from './delivery.ts'
 import type { Positions } from './positions.ts'
 import type { Recorder } from './recorder.ts'
@@ -42,6 +43,8 @@ export interface EngineDeps {
   /** In [0, 1), for jitter. */
   readonly random: () => number
   readonly onError: (what: string, error: unknown) => void
+  /** Told of deployments and of agents' positions that changed, once it is durable. */
+  readonly changed?: DeliveryChanges
 }
 
 /** A release in memory. */

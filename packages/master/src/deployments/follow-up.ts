@@ -1,6 +1,7 @@
 import type { CarriedResource } from '@nxmesh/contract'
 import type { Tx } from '../database/database.ts'
 import { blamed } from './blame-rules.ts'
+import { tell } from './changes.ts'
 import { followedBy, insertDeployment, newerThan, queuedIn, updateDeployment } from './deployment-store.ts'
 import { type Engine, type EngineDeps, type Lane, SYSTEM, stamp } from './engine.ts'
 import { changesBetween, type ItemRef, insertRefused } from './release-store.ts'
@@ -26,10 +27,10 @@ export async function bringOn(engine: Engine, lane: Lane, run: Run, target: RunT
     const waiting = await queuedIn(tx, lane.workspace_id)
     if (!others && waiting.length === 0 && run.decided_at === null && run.trigger === 'change') return null
     const { id, carried } = await newDeployment(engine, tx, lane, { ...run, created_by: SYSTEM }, true)
-    for (const one of waiting) await absorb(engine, tx, one.id, id)
+    for (const one of waiting) await absorb(engine, tx, one, id)
     // What is held back is not brought on by the next deployment: whoever waits for it hears of the refusal.
     const held = new Set([...ids, ...carried.map(one => one.id)])
-    await redirect(tx, lane.workspace_id, run, held, id)
+    await redirect(engine, tx, lane.workspace_id, run, held, id)
     const own = await isOwnChange(tx, lane.workspace_id, run.release_number, held)
     return { id, own, waiting: waiting.map(one => one.id) }
   })
@@ -83,7 +84,7 @@ async function newDeployment(
 
 /** Writes the row of a deployment that waits for its turn, with a new order. */
 export async function queueDeployment(
-  deps: Pick<EngineDeps, 'tenancy' | 'newId' | 'now'>,
+  deps: Pick<EngineDeps, 'tenancy' | 'newId' | 'now' | 'changed'>,
   tx: Tx,
   workspace_id: string,
   release: { id: string; number: number },
@@ -112,6 +113,7 @@ export async function queueDeployment(
     finished_at: null,
     followed_by: null,
   })
+  tell(deps, tx, row)
   return { ...row, trigger, created_by }
 }
 
@@ -129,13 +131,20 @@ export async function insertedRun(
   })
 }
 
-async function absorb(engine: Engine, tx: Tx, id: string, followed_by: string): Promise<void> {
+async function absorb(
+  engine: Engine,
+  tx: Tx,
+  row: Pick<Run, 'id' | 'workspace_id'>,
+  followed_by: string,
+): Promise<void> {
   const reason = 'A newer deployment holds it.'
-  await updateDeployment(tx, id, { state: 'superseded', reason, followed_by, finished_at: stamp(engine) })
+  tell(engine.deps, tx, row)
+  await updateDeployment(tx, row.id, { state: 'superseded', reason, followed_by, finished_at: stamp(engine) })
 }
 
 /** Deployments that went on with the refused one, and whose own change is not held back, go on with the next. */
 async function redirect(
+  engine: Engine,
   tx: Tx,
   workspace_id: string,
   run: Run,
@@ -143,8 +152,10 @@ async function redirect(
   next_id: string,
 ): Promise<void> {
   for (const one of await followedBy(tx, workspace_id, run.id))
-    if (!(await isOwnChange(tx, workspace_id, one.release_number, ids)))
+    if (!(await isOwnChange(tx, workspace_id, one.release_number, ids))) {
       await updateDeployment(tx, one.id, { followed_by: next_id })
+      tell(engine.deps, tx, { id: one.id, workspace_id })
+    }
 }
 
 async function isOwnChange(
@@ -167,6 +178,7 @@ export async function requeue(engine: Engine, lane: Lane, run: Origin & Pick<Run
       const newer_id = await newerThan(tx, lane.workspace_id, run)
       const next_id = newer_id ?? (await newDeployment(engine, tx, lane, run, false)).id
       await updateDeployment(tx, run.id, { followed_by: next_id })
+      tell(engine.deps, tx, { id: run.id, workspace_id: lane.workspace_id })
     })
     engine.pump(lane)
   } catch (error) {

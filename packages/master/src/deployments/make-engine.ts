@@ -31,6 +31,7 @@ export function makeEngine(deps: EngineDeps, times: DeliveryTimes, waiters: Wait
       db: deps.db,
       isKept,
       onError: error => deps.onError('writing deliveries', error),
+      changed: deps.changed,
     }),
     positions,
     bundles: makeBundleCache(),

@@ -1,4 +1,5 @@
 import type { Principal } from '@nxmesh/contract'
+import { tell } from './changes.ts'
 import { backoff_ms } from './deployment-rules.ts'
 import type { DeploymentRow } from './deployment-store.ts'
 import { queuedIn, updateDeployment } from './deployment-store.ts'
@@ -88,7 +89,10 @@ function absorb(engine: Engine, rows: readonly DeploymentRow[], run: Run): void 
     finished_at: stamp(engine),
   }
   engine.recorder.also(async tx => {
-    for (const row of rows) await updateDeployment(tx, row.id, change)
+    for (const row of rows) {
+      await updateDeployment(tx, row.id, change)
+      tell(engine.deps, tx, row)
+    }
   })
 }
 

@@ -1,4 +1,6 @@
+import { afterCommit } from '../database/after-commit.ts'
 import type { Database, Tx } from '../database/database.ts'
+import type { DeliveryChanges } from './changes.ts'
 import { updateDeployment } from './deployment-store.ts'
 import { type PositionRow, putPositions } from './position-store.ts'
 import type { Run, RunTarget } from './run.ts'
@@ -27,6 +29,7 @@ export interface RecorderDeps {
   readonly isKept: (row: PositionRow) => boolean
   /** Called when the database could not be written; it is tried again. */
   readonly onError: (error: unknown) => void
+  readonly changed?: DeliveryChanges | undefined
 }
 
 const RETRY_MS = 250
@@ -49,7 +52,7 @@ const noMarks = (): Marks => ({
   waiting: [],
 })
 
-export function makeRecorder({ db, isKept, onError }: RecorderDeps): Recorder {
+export function makeRecorder({ db, isKept, onError, changed }: RecorderDeps): Recorder {
   let next = noMarks()
   let writing = false
   let stopped = false
@@ -89,7 +92,10 @@ export function makeRecorder({ db, isKept, onError }: RecorderDeps): Recorder {
   async function flushOne(marks: Marks): Promise<void> {
     for (;;) {
       try {
-        return await db.write(tx => write(tx, marks, isKept))
+        return await db.write(async tx => {
+          await write(tx, marks, isKept)
+          if (changed) afterCommit(tx, () => tellAll(changed, marks))
+        })
       } catch (error) {
         if (stopped) return
         onError(error)
@@ -153,6 +159,12 @@ async function write(tx: Tx, marks: Marks, isKept: RecorderDeps['isKept']): Prom
       positions.map(row => ({ ...row })),
     )
   for (const work of marks.works) await work(tx)
+}
+
+/** Each thing once, however much of it was written. */
+function tellAll(changed: DeliveryChanges, { runs, targets, positions }: Marks): void {
+  for (const run of new Set([...runs, ...targets.values()])) changed.deployment(run)
+  for (const { agent_id } of positions) changed.position(agent_id)
 }
 
 function targetRow(run: Run, target: RunTarget): TargetRow {

@@ -192,7 +192,7 @@ function serves(engine: Engine, run: Run, target: RunTarget): void {
   engine.recorder.position(position)
   moveTarget(run, target, 'serving', at)
   engine.recorder.target(run, target)
-  closeLeftOpen(engine, target.agent_id)
+  closeLeftOpen(engine, run.workspace_id, target.agent_id)
 }
 
 /** A report about a deployment that has ended: what it says of the agent still counts. */

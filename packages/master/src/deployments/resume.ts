@@ -1,3 +1,4 @@
+import { tell } from './changes.ts'
 import { type DeploymentRow, inStates, newestDecided, updateDeployment } from './deployment-store.ts'
 import { type Engine, type Lane, stamp } from './engine.ts'
 import { requeue } from './follow-up.ts'
@@ -29,8 +30,10 @@ async function giveUp(engine: Engine, rows: readonly DeploymentRow[]): Promise<v
   if (rows.length === 0) return
   const reason = 'The master was restarted before the decision; nothing was changed.'
   await engine.deps.db.write(async tx => {
-    for (const row of rows)
+    for (const row of rows) {
       await updateDeployment(tx, row.id, { state: 'aborted', reason, finished_at: stamp(engine) })
+      tell(engine.deps, tx, row)
+    }
   })
 }
 

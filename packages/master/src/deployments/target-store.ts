@@ -28,6 +28,26 @@ export async function countTargets(q: Queryable, ids: readonly string[]): Promis
   return new Map(rows.map(row => [row.deployment_id, Number(row.total)]))
 }
 
+/** By deployment, how many of its targets are in each state. */
+export async function countTargetStates(
+  q: Queryable,
+  ids: readonly string[],
+): Promise<Map<string, Partial<Record<TargetState, number>>>> {
+  const found = new Map<string, Partial<Record<TargetState, number>>>()
+  if (ids.length === 0) return found
+  const rows = await q
+    .selectFrom('deployment_targets')
+    .select(['deployment_id', 'state', eb => eb.fn.countAll<number>().as('total')])
+    .where('deployment_id', 'in', [...ids])
+    .groupBy(['deployment_id', 'state'])
+    .execute()
+  for (const { deployment_id, state, total } of rows) {
+    const counts = found.get(deployment_id) ?? {}
+    found.set(deployment_id, { ...counts, [state as TargetState]: Number(total) })
+  }
+  return found
+}
+
 /** Writes targets as they stand now: repeating it does no harm. */
 export async function putTargets(tx: Tx, rows: readonly TargetRow[]): Promise<void> {
   for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
@@ -72,20 +92,20 @@ export async function agentsLeftOpen(q: Queryable): Promise<string[]> {
 
 /**
  * Resolves what an agent left open: parts of `serving_deployment_id`, or of the same bundle, are served since `at`; others were
- * overtaken by it.
+ * overtaken by it. Answers the deployments whose parts these were.
  */
 export async function resolveLeftOpen(
   tx: Tx,
   agent_id: string,
   served: { deployment_id: string | null; bundle_hash: string; at: string },
   running: readonly string[],
-): Promise<void> {
+): Promise<readonly string[]> {
   let open = tx
     .updateTable('deployment_targets')
     .where('agent_id', '=', agent_id)
     .where('state', 'in', LEFT_OPEN)
   if (running.length > 0) open = open.where('deployment_id', 'not in', [...running])
-  await open
+  const served_now = await open
     .set({ state: 'serving', serving_at: served.at })
     .where(eb =>
       eb.or([
@@ -93,8 +113,10 @@ export async function resolveLeftOpen(
         ...(served.deployment_id === null ? [] : [eb('deployment_id', '=', served.deployment_id)]),
       ]),
     )
+    .returning('deployment_id')
     .execute()
-  await open.set({ state: 'superseded' }).execute()
+  const overtaken = await open.set({ state: 'superseded' }).returning('deployment_id').execute()
+  return [...new Set([...served_now, ...overtaken].map(row => row.deployment_id))]
 }
 
 export function targetOf(row: TargetRow): DeploymentTarget {

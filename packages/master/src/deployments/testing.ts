@@ -85,7 +85,9 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
       },
       isOnline: agent_id => mine === life && agents.some(one => one.id === agent_id && one.online),
       onlineAgents: () => new Set(agents.filter(one => one.online).map(one => one.id)),
+      linkOf: () => null,
       cut() {},
+      cutOutside() {},
     }
     const onError = (what: string, error: unknown) => void (mine === life && errors.push(`${what}: ${error}`))
     const deployments = makeDeployments({

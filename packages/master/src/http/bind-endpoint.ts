@@ -1,4 +1,11 @@
-import { ApiError, type Endpoint, LIMITS, type Principal, validationError } from '@nxmesh/contract'
+import {
+  ApiError,
+  type Endpoint,
+  type Principal,
+  type RateClass,
+  rateClassOf,
+  validationError,
+} from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Authenticator, Origin } from '../access/authenticator.ts'
@@ -11,7 +18,7 @@ import type { HeldRequests } from './held-requests.ts'
 import { type Idempotency, requestHash } from './idempotency.ts'
 import { etagOf, parseIfMatch, refuseForeignOrigin } from './preconditions.ts'
 import type { RateLimiter } from './rate-limiter.ts'
-import { parseBody, readBody } from './read-body.ts'
+import { type BodyLimits, parseBody, readBody } from './read-body.ts'
 import { type Browser, browserOf, refreshCookie } from './refresh-cookie.ts'
 import { addressKey } from './token-buckets.ts'
 
@@ -31,9 +38,14 @@ export interface EndpointDeps {
   readonly held: HeldRequests
   readonly log: Logger
   /** Of callers with credentials. */
-  readonly bodies: BodyRoom
+  readonly bodies: Bodies
   /** Of strangers, so that they take no room from the others. */
-  readonly public_bodies: BodyRoom
+  readonly public_bodies: Bodies
+}
+
+export interface Bodies {
+  readonly room: BodyRoom
+  readonly limits: BodyLimits
 }
 
 /** A route with the types of its row taken off: the table has checked them against the row. */
@@ -60,8 +72,8 @@ const NO_BYTES = new Uint8Array(0)
 export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps) {
   const parse = parserOf(row)
   const changes = row.method !== 'GET'
-  const room = typeof row.access === 'string' ? deps.bodies : deps.public_bodies
-  const max_bytes = typeof row.access === 'string' ? LIMITS.body_bytes : LIMITS.public_body_bytes
+  const rate = rateClassOf(row)
+  const bodies = typeof row.access === 'string' ? deps.bodies : deps.public_bodies
   // What is created has no version yet that could be the wrong one.
   const conditional = row.etag === true && row.method !== 'POST'
   const idempotent = row.method === 'POST' && typeof row.access === 'string'
@@ -69,10 +81,12 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
   return async (incoming: Incoming): Promise<Answer> => {
     const { request, connection, url } = incoming
     if (changes) refuseForeignOrigin(request.headers)
-    const caller = await admit(row, incoming, deps)
+    const caller = await admit(row, rate, incoming, deps)
     const if_match = changes ? parseIfMatch(request.headers.get('if-match'), conditional) : null
     const bytes = changes
-      ? await readBody(request, max_bytes, (size, read) => room.run(senderOf(row, caller), size, read))
+      ? await readBody(request, bodies.limits, (size, read) =>
+          bodies.room.run(senderOf(row, caller), size, read),
+        )
       : NO_BYTES
     const { params, query, body } = parse(incoming, bytes)
     const browser = row.cookie ? { browser: browserOf(request.headers) } : {}
@@ -92,10 +106,15 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
 const senderOf = (row: Endpoint, { principal, ip_address }: Caller): string =>
   typeof row.access === 'string' ? `${principal.type}:${principal.id}` : addressKey(ip_address)
 
-async function admit(row: Endpoint, incoming: Incoming, deps: EndpointDeps): Promise<Caller> {
+async function admit(
+  row: Endpoint,
+  rate: RateClass,
+  incoming: Incoming,
+  deps: EndpointDeps,
+): Promise<Caller> {
   const { request, connection, request_id } = incoming
   if (typeof row.access !== 'string') {
-    deps.limiter.admitAddress(connection.ip_address)
+    deps.limiter.admitAddress(connection.ip_address, rate)
     return anonymous(connection, request_id)
   }
   // A reader's address is looked up only when asked for, which costs more than the rest of this. What changes something may
@@ -104,10 +123,10 @@ async function admit(row: Endpoint, incoming: Incoming, deps: EndpointDeps): Pro
     row.method === 'GET' ? new LazyOrigin(connection, request_id) : eagerOrigin(connection, request_id)
   const caller = await deps.authenticator.authenticate(request.headers.get('authorization'), origin)
   if (!caller) {
-    deps.limiter.admitAddress(connection.ip_address)
+    deps.limiter.admitAddress(connection.ip_address, rate)
     throw new ApiError('UNAUTHENTICATED', 'Send a valid API key or access token: Authorization: Bearer …')
   }
-  deps.limiter.admitPrincipal(caller.principal)
+  deps.limiter.admitPrincipal(caller.principal, rate)
   if (row.access !== 'authenticated' && !caller.permissions.has(row.access))
     throw new ApiError('FORBIDDEN', `This needs the permission ${row.access}`)
   return caller

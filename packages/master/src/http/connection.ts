@@ -1,8 +1,8 @@
 /** What the listener knows of the connection that a request came on; passed to the application beside the request. */
 export interface Connection {
   /**
-   * The peer's address as the socket has it; headers that claim another are never read. May be a getter, because asking the
-   * socket costs as much as a small request; it is null once the peer is gone.
+   * The peer's address as the socket has it; a header that claims another is read only where the peer is a trusted proxy
+   * (`clientAddress`). May be a getter, because asking the socket costs as much as a small request; null once the peer is gone.
    */
   readonly ip_address: string | null
   readonly tls: boolean

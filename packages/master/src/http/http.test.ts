@@ -222,6 +222,10 @@ describe('who asks', () => {
         status: 403,
         code: 'FORBIDDEN',
       })
+    for (const site of ['cross-site', 'same-site', 'same-origin', 'none']) {
+      const answer = await post('/organizations', '{}', { 'sec-fetch-site': site })
+      expect([site, answer.status]).toEqual([site, site === 'cross-site' ? 403 : 422])
+    }
     expect((await post('/organizations', body, { origin: ORIGIN })).status).toBe(201)
     expect(
       (await get('/me', { origin: 'https://evil.example' })).headers.get('access-control-allow-origin'),
@@ -230,24 +234,14 @@ describe('who asks', () => {
 })
 
 describe('what is answered', () => {
-  test('every answer has the security headers and its own request id', async () => {
+  test('every answer has a request id of its own', async () => {
     const answers = [
       await get('/me'),
       await get('/nothing'),
       await app.fetch(api('/me')),
       await app.fetch('/healthz'),
     ]
-    for (const { headers: got } of answers) {
-      expect(got.get('x-content-type-options')).toBe('nosniff')
-      expect(got.get('cache-control')).toBe('no-store')
-      expect(got.get('content-security-policy')).toBe("default-src 'none'; frame-ancestors 'none'")
-      expect(got.get('referrer-policy')).toBe('no-referrer')
-      expect(got.get('strict-transport-security')).toContain('max-age=')
-      expect(got.get('content-type')).toBe('application/json; charset=utf-8')
-    }
     expect(new Set(answers.map(one => one.headers.get('x-request-id'))).size).toBe(4)
-    const plain = await app.fetch('/healthz', {}, { tls: false })
-    expect(plain.headers.get('strict-transport-security')).toBeNull()
   })
 
   test('an unexpected failure tells the caller nothing, and the log everything under the request id', async () => {

@@ -38,6 +38,8 @@ export interface HttpDeps {
   readonly version: string
   /** Other rates than those of the limits table. */
   readonly rates?: Partial<RateRules>
+  /** Shorter times for a body, for tests. */
+  readonly body_ms?: { readonly known: number; readonly stranger: number }
 }
 
 export interface HttpApp {
@@ -68,14 +70,23 @@ function tableOf(deps: HttpDeps): RouteTable<Work> {
     idempotency: makeIdempotency(deps),
     limiter: makeRateLimiter(deps.now, deps.rates),
     held: new HeldRequests(MASTER_LIMITS.held_requests),
-    bodies: new BodyRoom({
-      max_bytes: MASTER_LIMITS.bodies_bytes,
-      sender_max_bytes: MASTER_LIMITS.bodies_sender_bytes,
-    }),
-    public_bodies: new BodyRoom({
-      max_bytes: MASTER_LIMITS.public_bodies_bytes,
-      sender_max_bytes: MASTER_LIMITS.public_bodies_sender_bytes,
-    }),
+    bodies: {
+      room: new BodyRoom({
+        max_bytes: MASTER_LIMITS.bodies_bytes,
+        sender_max_bytes: MASTER_LIMITS.bodies_sender_bytes,
+      }),
+      limits: { max_bytes: LIMITS.body_bytes, max_ms: deps.body_ms?.known ?? MASTER_LIMITS.body_read_ms },
+    },
+    public_bodies: {
+      room: new BodyRoom({
+        max_bytes: MASTER_LIMITS.public_bodies_bytes,
+        sender_max_bytes: MASTER_LIMITS.public_bodies_sender_bytes,
+      }),
+      limits: {
+        max_bytes: LIMITS.public_body_bytes,
+        max_ms: deps.body_ms?.stranger ?? MASTER_LIMITS.public_body_read_ms,
+      },
+    },
   }
   for (const [id, row] of Object.entries(ENDPOINTS))
     table.add(

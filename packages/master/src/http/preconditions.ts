@@ -22,9 +22,12 @@ export function parseIfMatch(header: string | null, honoured: boolean): number |
  */
 export function refuseForeignOrigin(headers: Headers): void {
   const origin = headers.get('origin')
-  if (origin !== null && !sameHost(origin, headers.get('host') ?? ''))
-    throw new ApiError('FORBIDDEN', 'Requests from the pages of another site are refused')
+  // A browser says this of itself, whatever the page does to the Origin (a sandboxed frame has `null`).
+  if (headers.get('sec-fetch-site') === 'cross-site') throw foreign()
+  if (origin !== null && !sameHost(origin, headers.get('host') ?? '')) throw foreign()
 }
+
+const foreign = () => new ApiError('FORBIDDEN', 'Requests from the pages of another site are refused')
 
 function sameHost(origin: string, host: string): boolean {
   if (!URL.canParse(origin)) return false

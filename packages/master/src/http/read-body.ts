@@ -6,19 +6,29 @@ const NOTHING = new Uint8Array(0)
 /** Runs `read` when there is room for `bytes`, or throws. */
 export type RoomFor = <T>(bytes: number, read: () => Promise<T>) => Promise<T>
 
+export interface BodyLimits {
+  readonly max_bytes: number
+  /** From now to its last byte, however steadily it trickles. */
+  readonly max_ms: number
+}
+
 /**
  * Reads a request's body into memory, at most `max_bytes` (PAYLOAD_TOO_LARGE): refused by its declared length before a
- * byte is read, or while it arrives. A body that is not declared as plain `application/json` is UNSUPPORTED_MEDIA_TYPE.
+ * byte is read, or while it arrives. REQUEST_TIMEOUT after `max_ms`. A body that is not declared as plain `application/json` is UNSUPPORTED_MEDIA_TYPE.
  */
-export async function readBody(request: Request, max_bytes: number, room: RoomFor): Promise<Uint8Array> {
+export async function readBody(
+  request: Request,
+  { max_bytes, max_ms }: BodyLimits,
+  room: RoomFor,
+): Promise<Uint8Array> {
   const { body } = request
   if (body === null) return NOTHING
   const declared = declaredLength(request.headers)
   if (declared !== null && declared > max_bytes) throw tooLarge(max_bytes)
   const bytes =
     declared === null
-      ? await room(max_bytes, () => collect(body, max_bytes))
-      : await room(declared, () => readWhole(request))
+      ? await room(max_bytes, () => collect(body, { max_bytes, max_ms }))
+      : await room(declared, () => readWhole(request, max_ms))
   if (bytes.byteLength > max_bytes) throw tooLarge(max_bytes)
   if (bytes.byteLength > 0) requireJson(request.headers)
   return bytes
@@ -42,22 +52,47 @@ function declaredLength(headers: Headers): number | null {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null
 }
 
-async function readWhole(request: Request): Promise<Uint8Array> {
+async function readWhole(request: Request, max_ms: number): Promise<Uint8Array> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(tooSlow(max_ms)), max_ms)
   try {
-    return new Uint8Array(await request.arrayBuffer())
+    // It cannot be stopped: it ends with the connection, which the answer closes.
+    return new Uint8Array(await Promise.race([request.arrayBuffer(), late.promise]))
   } catch (cause) {
-    throw new ApiError('MALFORMED_REQUEST', 'The body ended early', { cause })
+    throw cause instanceof ApiError ? cause : endedEarly(cause)
+  } finally {
+    clearTimeout(timer)
   }
 }
 
-async function collect(body: ReadableStream<Uint8Array>, max_bytes: number): Promise<Uint8Array> {
+async function collect(
+  body: ReadableStream<Uint8Array>,
+  { max_bytes, max_ms }: BodyLimits,
+): Promise<Uint8Array> {
+  const reader = body.getReader()
+  let late = false
+  const stop = () => void reader.cancel().catch(() => undefined)
+  const timer = setTimeout(() => {
+    late = true
+    stop()
+  }, max_ms)
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of body) {
-    size += chunk.byteLength
-    if (size > max_bytes) throw tooLarge(max_bytes)
-    chunks.push(chunk)
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      size += value.byteLength
+      if (size > max_bytes) throw tooLarge(max_bytes)
+      chunks.push(value)
+    }
+  } catch (cause) {
+    stop()
+    throw cause instanceof ApiError ? cause : endedEarly(cause)
+  } finally {
+    clearTimeout(timer)
   }
+  if (late) throw tooSlow(max_ms)
   return Buffer.concat(chunks, size)
 }
 
@@ -75,3 +110,8 @@ function requireJson(headers: Headers): void {
 
 const tooLarge = (max_bytes: number) =>
   new ApiError('PAYLOAD_TOO_LARGE', `The body is larger than ${max_bytes} bytes`)
+
+const tooSlow = (max_ms: number) =>
+  new ApiError('REQUEST_TIMEOUT', `The body did not come within ${max_ms / 1_000} s`)
+
+const endedEarly = (cause: unknown) => new ApiError('MALFORMED_REQUEST', 'The body ended early', { cause })

@@ -5,6 +5,7 @@ import { ApiError, BASE_PATH, type Client, ENDPOINTS, makeClient } from '@nxmesh
 import pino from 'pino'
 import { makeAccess } from '../access/access-service.ts'
 import { makeAccessArea } from '../access/make-access.ts'
+import type { Standings } from '../access/standing.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
@@ -15,6 +16,7 @@ import { makeTenancyArea } from '../tenancy/make-tenancy.ts'
 import { makePlaces } from '../tenancy/places.ts'
 import type { TenantContents } from '../tenancy/tenancy.ts'
 import { makeTenancy } from '../tenancy/tenancy-service.ts'
+import type { WorkspacesDeps } from '../tenancy/workspaces-service.ts'
 import type { Connection } from './connection.ts'
 import { type HttpDeps, makeHttpApp } from './make-http-app.ts'
 import type { Routes } from './routing.ts'
@@ -29,6 +31,7 @@ export interface TestApp {
   readonly clock: TestClock
   readonly setup_token: string
   readonly secrets: Secrets
+  readonly standings: Standings
   /** What was logged, as JSON lines. */
   readonly logged: string[]
   /** Requests that asked for the idle timeout to be lifted. */
@@ -45,7 +48,9 @@ export interface TestOptions {
   readonly database?: Database
   readonly routes?: Partial<Routes>
   readonly contents?: readonly TenantContents[]
+  readonly originsChanged?: WorkspacesDeps['originsChanged']
   readonly rates?: HttpDeps['rates']
+  readonly body_ms?: HttpDeps['body_ms']
 }
 
 export const OWNER = { email: 'owner@example.com', password: 'correct horse battery' } as const
@@ -80,6 +85,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     own: area.bindings.own,
     places,
     contents: options.contents ?? [area.contents],
+    originsChanged: options.originsChanged ?? (() => {}),
   })
   const http = makeHttpApp({
     ...common,
@@ -89,6 +95,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     ready: async () => true,
     version: 'test',
     ...(options.rates ? { rates: options.rates } : {}),
+    ...(options.body_ms ? { body_ms: options.body_ms } : {}),
   })
   const app: TestApp = {
     database,
@@ -96,6 +103,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     logged,
     setup_token: (await area.setup.issueToken()) ?? '',
     secrets,
+    standings: area.standings,
     held: 0,
     fetch(path, init = {}, connection = {}) {
       const url = path.startsWith('https:') ? path : ORIGIN + path

@@ -21,6 +21,8 @@ export interface DeletionDeps {
   readonly places: PlaceIndex
   readonly contents: readonly TenantContents[]
   readonly purger: Pick<Purger, 'wake'>
+  /** Told of each workspace that is gone: nobody comes from anywhere any more. */
+  readonly originsChanged: (workspace_id: string, cidrs: readonly string[] | null) => void
   readonly now: () => Date
 }
 
@@ -56,7 +58,10 @@ export function makeDeletion(deps: DeletionDeps): Deletion {
     await markWorkspaces(tx, of.workspace_ids, at)
     if (of.organization_id !== null) await markOrganization(tx, of.organization_id, at)
     afterCommit(tx, () => {
-      for (const id of of.workspace_ids) places.forgetWorkspace(id)
+      for (const id of of.workspace_ids) {
+        places.forgetWorkspace(id)
+        deps.originsChanged(id, [])
+      }
       if (of.organization_id !== null) places.forgetOrganization(of.organization_id)
       deps.purger.wake()
     })

@@ -79,8 +79,9 @@ forEachEngine((_engine, open) => {
   /** Each of the endpoints with this id in its place; what is answered otherwise than NOT_FOUND. */
   const reached = async (user: User, rows: typeof BY_ID, idOf: (path: string) => string) => {
     const answers: string[] = []
+    const token = theirs.filled[0]?.token ?? { id: '' }
     for (const [operation, { method, path, body: wanted }] of rows) {
-      const url = path.replace('{id}', idOf(path)).replace('{version}', '1')
+      const url = path.replace('{id}', idOf(path)).replace('{version}', '1').replace('{token_id}', token.id)
       const body = wanted ? (BODIES[operation] ?? {}) : undefined
       const response = await master.fetch(user.token, method, url, body)
       if (response.status !== 404) answers.push(`${operation}: ${response.status} ${await response.text()}`)

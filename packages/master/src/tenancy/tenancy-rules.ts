@@ -21,6 +21,7 @@ export const workspaceOf = (row: WorkspaceRow): Workspace => ({
   name: row.name,
   slug: row.slug,
   deploy_mode: row.deploy_mode === 'manual' ? 'manual' : 'automatic',
+  agent_allowed_cidrs: cidrsOf(row),
   created_at: row.created_at,
 })
 
@@ -37,6 +38,13 @@ export const workspaceEvent = (action: string, row: Pick<WorkspaceRow, 'id' | 'o
   organization_id: row.organization_id,
   workspace_id: row.id,
 })
+
+export const cidrsOf = (row: Pick<WorkspaceRow, 'agent_allowed_cidrs_json'>): string[] | null =>
+  row.agent_allowed_cidrs_json === null ? null : JSON.parse(row.agent_allowed_cidrs_json)
+
+/** Sorted and without repetitions, so that equal lists are equal text. */
+export const cidrsJson = (cidrs: readonly string[] | null): string | null =>
+  cidrs === null ? null : JSON.stringify([...new Set(cidrs)].sort())
 
 export const noOrganization = () => new ApiError('NOT_FOUND', 'There is no such organization')
 export const noWorkspace = () => new ApiError('NOT_FOUND', 'There is no such workspace')

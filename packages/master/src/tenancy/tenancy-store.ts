@@ -139,8 +139,12 @@ export async function insertWorkspace(tx: Tx, row: Insertable<Tables['workspaces
   await tx.insertInto('workspaces').values(row).execute()
 }
 
-export async function renameWorkspace(tx: Tx, id: string, naming: Naming): Promise<void> {
-  await tx.updateTable('workspaces').set(naming).where('id', '=', id).execute()
+export async function updateWorkspace(
+  tx: Tx,
+  id: string,
+  change: Naming & { readonly agent_allowed_cidrs_json: string | null },
+): Promise<void> {
+  await tx.updateTable('workspaces').set(change).where('id', '=', id).execute()
 }
 
 /** An update that changes nothing takes the row's lock on PostgreSQL as FOR UPDATE does; SQLite has one writer anyway. */

@@ -134,6 +134,31 @@ forEachEngine((_engine, open) => {
       expect(flat.deploy_mode).toBe('automatic')
     })
 
+    test('from where their agents may come is kept in one form, and a change of it is audited', async () => {
+      const { id: organization_id } = await organization('origins')
+      const open_to_all = await workspace(organization_id, 'open')
+      expect(open_to_all.agent_allowed_cidrs).toBe(null)
+      const body = { organization_id, name: 'closed', slug: 'closed', agent_allowed_cidrs: [] }
+      const { data: closed } = await client.call('workspaces_create', { body })
+      expect(closed.agent_allowed_cidrs).toEqual([])
+      const params = { id: closed.id }
+      const patch = async (agent_allowed_cidrs: string[] | null) =>
+        (await client.call('workspaces_update', { params, body: { agent_allowed_cidrs } })).data
+      const changed = await patch(['2001:DB8:0::/32', '10.0.0.0/8', '10.0.0.0/8'])
+      expect(changed.agent_allowed_cidrs).toEqual(['10.0.0.0/8', '2001:db8::/32'])
+      const audited = await lastAudit()
+      expect(audited).toMatchObject({ action: 'workspace.update', object_id: closed.id })
+      expect(JSON.parse(audited.after_json ?? '').agent_allowed_cidrs).toEqual(changed.agent_allowed_cidrs)
+      await patch(['10.0.0.0/8', '2001:db8::/32'])
+      expect(await lastAudit()).toEqual(audited)
+      // Another field leaves the list alone.
+      await client.call('workspaces_update', { params, body: { name: 'renamed' } })
+      expect((await client.call('workspaces_get', { params })).data).toMatchObject({
+        name: 'renamed',
+        agent_allowed_cidrs: changed.agent_allowed_cidrs,
+      })
+    })
+
     test('a slug is taken within its organization only', async () => {
       const [a, b] = [await organization('org-a'), await organization('org-b')]
       await workspace(a.id, 'prod')

@@ -76,6 +76,19 @@ export interface Organizations {
   remove(caller: Caller, id: string, confirm: string | undefined): Promise<void>
 }
 
+export interface WorkspaceInput {
+  readonly organization_id: string
+  readonly name: string
+  readonly slug: string
+  /** From where agents may come; null (and absent): from everywhere. */
+  readonly agent_allowed_cidrs?: readonly string[] | null | undefined
+}
+export interface WorkspaceChange {
+  readonly name?: string | undefined
+  readonly slug?: string | undefined
+  readonly agent_allowed_cidrs?: readonly string[] | null | undefined
+}
+
 export interface Workspaces {
   list(
     caller: Caller,
@@ -83,12 +96,9 @@ export interface Workspaces {
   ): Promise<PageOf<Workspace>>
   get(caller: Caller, id: string): Promise<Workspace>
   /** Throws NOT_FOUND for the organization, CONFLICT that names `slug` or `name`. */
-  create(caller: Caller, input: { organization_id: string; name: string; slug: string }): Promise<Workspace>
-  update(
-    caller: Caller,
-    id: string,
-    patch: { name?: string | undefined; slug?: string | undefined },
-  ): Promise<Workspace>
+  create(caller: Caller, input: WorkspaceInput): Promise<Workspace>
+  /** Agents that a changed list of networks no longer admits are cut before it resolves. */
+  update(caller: Caller, id: string, patch: WorkspaceChange): Promise<Workspace>
   /** As that of an organization. */
   remove(caller: Caller, id: string, confirm: string | undefined): Promise<void>
 }

@@ -2,13 +2,15 @@ import { ApiError, BASE_PATH, type Client, makeClient, ROLE_IDS, type RoleName }
 import pino from 'pino'
 import { type Composed, compose } from '../compose.ts'
 import type { Database } from '../database/database.ts'
+import { everyClass } from '../http/rate-limiter.ts'
 import { OWNER } from '../http/testing.ts'
 import { newId } from '../ids.ts'
+import { makeOutgoing } from '../outgoing/make-outgoing.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
 
 const URL_OF_MASTER = 'https://master.test:8443'
-const NO_RATE = { burst: 1_000_000, per_s: 1_000_000 }
+const NO_RATE = everyClass({ burst: 1_000_000, per_s: 1_000_000 })
 const PASSWORD = 'correct horse battery'
 
 export interface Place {
@@ -43,7 +45,10 @@ function composeTest(db: Database, secrets: Secrets): Composed {
     now: () => new Date(),
     newId,
     masterUrl: () => URL_OF_MASTER,
-    ca_fingerprint: 'ab'.repeat(32),
+    caFingerprint: () => 'ab'.repeat(32),
+    serverKeyPin: () => 'sha256/pin=',
+    outgoing: makeOutgoing({ allow: [] }),
+    agent_keys: { max_age_days: 30, grace_s: 3_600 },
     ready: async () => true,
     rates: { principal: NO_RATE, address: NO_RATE },
   })

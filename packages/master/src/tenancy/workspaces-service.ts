@@ -6,8 +6,10 @@ import { sliceOf } from '../http/page.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import type { Deletion } from './deletion.ts'
 import { requireConfirmed } from './deletion-rules.ts'
-import type { Workspaces } from './tenancy.ts'
+import type { WorkspaceChange, Workspaces } from './tenancy.ts'
 import {
+  cidrsJson,
+  cidrsOf,
   noOrganization,
   noWorkspace,
   refuseFull,
@@ -21,7 +23,7 @@ import {
   listWorkspaces,
   lockWorkspaceRow,
   organizationById,
-  renameWorkspace,
+  updateWorkspace,
   type WorkspaceRow,
   workspaceBy,
   workspaceById,
@@ -34,6 +36,8 @@ export interface WorkspacesDeps {
   readonly now: () => Date
   readonly newId: () => string
   readonly deletion: Deletion
+  /** After the commit of another `agent_allowed_cidrs`. */
+  readonly originsChanged: (workspace_id: string, cidrs: readonly string[] | null) => void
 }
 
 const organizationScope = (organization_id: string): Scope => ({ type: 'organization', organization_id })
@@ -90,6 +94,7 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
           organization_id,
           name,
           slug,
+          agent_allowed_cidrs_json: cidrsJson(input.agent_allowed_cidrs ?? null),
           created_at: now().toISOString(),
         })
         await insertWorkspace(tx, row)
@@ -101,17 +106,22 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
 
     async update(caller, id, patch) {
       await access.require(caller, 'workspace:write', scopeOf(id))
-      return await database.write(async tx => {
+      const { after, moved } = await database.write(async tx => {
         const row = await workspaceById(tx, id)
         if (!row) throw noWorkspace()
-        const before = workspaceOf(row)
-        const after = { ...before, name: patch.name ?? before.name, slug: patch.slug ?? before.slug }
-        if (after.name === before.name && after.slug === before.slug) return before
+        const changed = changedRow(row, patch)
+        const [before, after] = [workspaceOf(row), workspaceOf(changed)]
+        const moved = changed.agent_allowed_cidrs_json !== row.agent_allowed_cidrs_json
+        if (after.name === before.name && after.slug === before.slug && !moved)
+          return { after: before, moved }
         await requireFree(tx, after, before)
-        await renameWorkspace(tx, id, { name: after.name, slug: after.slug })
+        const { name, slug, agent_allowed_cidrs_json } = changed
+        await updateWorkspace(tx, id, { name, slug, agent_allowed_cidrs_json })
         await audit.append(tx, caller, { ...workspaceEvent('update', row), before, after })
-        return after
+        return { after, moved }
       })
+      if (moved) deps.originsChanged(id, after.agent_allowed_cidrs)
+      return after
     },
 
     async remove(caller, id, confirm) {
@@ -137,10 +147,18 @@ async function requireOrganization(db: Queryable, id: string): Promise<void> {
   if (!(await organizationById(db, id))) throw noOrganization()
 }
 
+function changedRow(row: WorkspaceRow, patch: WorkspaceChange): WorkspaceRow {
+  const cidrs = patch.agent_allowed_cidrs === undefined ? cidrsOf(row) : patch.agent_allowed_cidrs
+  const agent_allowed_cidrs_json = cidrsJson(cidrs)
+  return { ...row, name: patch.name ?? row.name, slug: patch.slug ?? row.slug, agent_allowed_cidrs_json }
+}
+
+type Named = Pick<WorkspaceRow, 'id' | 'organization_id' | 'name' | 'slug' | 'created_at'> &
+  Partial<Pick<WorkspaceRow, 'agent_allowed_cidrs_json'>>
+
 /** Epoch 1: zero is what an agent has that never had a plan. */
-export const newWorkspace = (
-  named: Pick<WorkspaceRow, 'id' | 'organization_id' | 'name' | 'slug' | 'created_at'>,
-): WorkspaceRow => ({
+export const newWorkspace = (named: Named): WorkspaceRow => ({
+  agent_allowed_cidrs_json: null,
   ...named,
   deploy_mode: 'automatic',
   epoch: 1,

@@ -2,6 +2,7 @@ import type { Migration } from 'kysely/migration'
 import { initialSchema } from './0001-initial-schema.ts'
 import { claimsAndFollowers } from './0002-claims-and-followers.ts'
 import { peopleAndRoles } from './0003-people-and-roles.ts'
+import { agentSecurity } from './0005-agent-security.ts'
 import { deletedTenants } from './0007-deleted-tenants.ts'
 
 /** In order of their names. Compiled in, so that the executable needs no folder beside it. A migration that was released never changes. */
@@ -9,5 +10,6 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-initial-schema': initialSchema,
   '0002-claims-and-followers': claimsAndFollowers,
   '0003-people-and-roles': peopleAndRoles,
+  '0005-agent-security': agentSecurity,
   '0007-deleted-tenants': deletedTenants,
 }
