@@ -21,4 +21,6 @@ export async function renewOrder(engine: Engine, lane: Lane, run: Run): Promise<
     })
     Object.assign(run, order)
   }
+  // Taken in the step that has looked: another that looks before this one is sent gets a higher one.
+  lane.highest_generation = run.generation
 }
