@@ -132,6 +132,10 @@ async function useEverything(): Promise<void> {
   plant('a session key', agent.data.session_key, 'registering')
   await api('registering twice', 'POST', '/agents/register', { body: register })
 
+  const client_secret = plant('a client secret', canary('client'))
+  const provider = { name: 'GitHub', kind: 'github', client_id: 'x', client_secret }
+  await api('adding a provider', 'POST', '/identity-providers', { token, body: provider })
+
   await provokeErrors(token)
   await readEverything(token, { workspace_id, organization_id })
   await api('logging out', 'POST', '/auth/logout', { token: next.data.token, cookie: next.refresh_token })

@@ -89,6 +89,16 @@ async function apiKey({ root, fresh }: MatrixWorld, at: Place, level: Level) {
   return (await root.call('api_keys_create', { body })).data.id
 }
 
+/** Without discovery, so nobody is asked. */
+const provider = ({ fresh }: MatrixWorld) => ({
+  name: fresh('provider'),
+  kind: 'github' as const,
+  client_id: 'x',
+})
+async function identityProvider(world: MatrixWorld) {
+  return (await world.root.call('identity_providers_create', { body: provider(world) })).data.id
+}
+
 const by = (make: (world: MatrixWorld, at: Place, level: Level) => Promise<string>): Make => {
   return async (world, at, level) => ({ params: { id: await make(world, at, level) } })
 }
@@ -211,11 +221,29 @@ export const SAMPLES: Readonly<Record<OperationId, Sample>> = {
   },
   api_keys_delete: { make: by(apiKey), consumed: true },
 
+  identity_providers_list: { make: none },
+  identity_providers_create: { make: async world => ({ body: provider(world) }) },
+  identity_providers_get: { make: by(identityProvider) },
+  identity_providers_update: { make: withBody(by(identityProvider), { allow_sign_up: false }) },
+  identity_providers_delete: { make: by(identityProvider), consumed: true },
+  auth_providers_list: { make: none },
+  auth_provider_login: { make: none },
+  auth_callback: { make: none },
+  me_identities_list: { make: none, also: ['CONFLICT'] },
+  me_identities_link: {
+    make: async world => ({ body: { provider_id: await identityProvider(world) } }),
+    also: ['CONFLICT'],
+  },
+  me_identities_delete: {
+    make: async world => ({ params: { id: world.own.workspace_id } }),
+    also: ['CONFLICT'],
+  },
+
   organizations_list: { make: none, filtered: 'everywhere' },
   organizations_create: { make: async world => ({ body: { name: 'x', slug: world.fresh('org') } }) },
   organizations_get: { make: atOrganization },
   organizations_update: { make: withBody(atOrganization, { name: 'renamed' }) },
-  organizations_delete: { make: atOrganization, also: ['CONFIRMATION_REQUIRED', 'IN_USE'] },
+  organizations_delete: { make: atOrganization, also: ['CONFIRMATION_REQUIRED'] },
   organization_workspaces_list: { make: atOrganization, filtered: 'inside' },
   organization_workspaces_create: {
     make: async (world, { organization_id }) => ({
@@ -231,7 +259,7 @@ export const SAMPLES: Readonly<Record<OperationId, Sample>> = {
   },
   workspaces_get: { make: atWorkspace },
   workspaces_update: { make: withBody(atWorkspace, { name: 'renamed' }) },
-  workspaces_delete: { make: atWorkspace, also: ['CONFIRMATION_REQUIRED', 'IN_USE'] },
+  workspaces_delete: { make: atWorkspace, also: ['CONFIRMATION_REQUIRED'] },
 
   agents_register: { make: none },
   agents_list: { make: inWorkspace },

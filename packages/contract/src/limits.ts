@@ -39,6 +39,25 @@ export const LIMITS = {
   password_checks_waiting: 64,
   password_checks_of_sender: 8,
 
+  // Identity providers
+  identity_providers: 50,
+  client_id_chars: 512,
+  client_secret_chars: 1_024,
+  scopes: 30,
+  scope_chars: 256,
+  claim_chars: 256,
+  group_chars: 256,
+  group_mappings: 200,
+  /** Groups of one person that roles are mapped to. */
+  groups_per_login: 200,
+  subject_chars: 255,
+  identities_per_user: 20,
+  authorization_code_chars: 4_096,
+  /** Log-ins that were begun and not finished: of all, of one address, and for how long. */
+  pending_logins: 10_000,
+  pending_logins_of_address: 200,
+  pending_login_s: 600,
+
   // Rates: what may come at once, and what flows in for each second; of a user or API key, and of an address without credentials
   rate_keys: 50_000,
   principal_read_burst_requests: 10_000,
@@ -81,6 +100,14 @@ export const LIMITS = {
   cross_workspace_readers: 200,
   allowed_cidrs: 500,
   cidr_chars: 50,
+
+  // Audit
+  /** How far a list with a filter counts and reaches. */
+  audit_rows_counted: 10_000,
+  audit_word_chars: 64,
+  audit_object_id_chars: 300,
+  ip_address_chars: 45,
+  time_chars: 40,
 
   // Configuration
   server_name_chars: 4_000,

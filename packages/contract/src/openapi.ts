@@ -8,6 +8,7 @@ import { AuditEntry } from './entities/audit.ts'
 import { Principal } from './entities/common.ts'
 import * as config from './entities/config.ts'
 import * as deployment from './entities/deployment.ts'
+import { Identity, IdentityProvider } from './entities/identity-provider.ts'
 import { Invitation, Link, User } from './entities/people.ts'
 import { Role, RoleBinding } from './entities/roles.ts'
 import { Organization, Workspace } from './entities/tenancy.ts'
@@ -29,6 +30,8 @@ const ANSWERED = {
   DeploymentSummary: deployment.DeploymentSummary,
   DeploymentTarget: deployment.DeploymentTarget,
   Error: ErrorBody,
+  Identity,
+  IdentityProvider,
   Invitation,
   Link,
   Me: access.Me,
@@ -149,14 +152,20 @@ function success(row: Endpoint, schemas: Json): Json {
     description: 'The version number',
     schema: { type: 'string', examples: ['"v3"'] },
   }
+  const elsewhere = row.status === 302
   const answer: Json = {
-    description: row.response ? 'Done' : 'Done; no content',
-    headers: { 'X-Request-Id': REQUEST_ID, ...(row.etag ? { ETag: etag } : {}) },
+    description: row.response ? 'Done' : elsewhere ? 'Go on elsewhere' : 'Done; no content',
+    headers: {
+      'X-Request-Id': REQUEST_ID,
+      ...(row.etag ? { ETag: etag } : {}),
+      ...(elsewhere ? { Location: LOCATION } : {}),
+    },
   }
   if (row.response) answer.content = { 'application/json': { schema: answerSchema(row.response, schemas) } }
   return answer
 }
 
+const LOCATION = { description: 'Where to', schema: { type: 'string' } }
 const REQUEST_ID = { description: 'Names the request in the log of the master', schema: { type: 'string' } }
 
 /** One response for each status; its description lists the codes that it may carry. */

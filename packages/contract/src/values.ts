@@ -160,6 +160,46 @@ export const proxyUrl = z
     return `${match[1]?.toLowerCase()}://${host}${portPart}${match[4] ?? ''}`
   })
 
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/
+
+/** Whether a URL's host is this machine by its very name. */
+export const isLoopback = ({ hostname }: URL): boolean => LOOPBACK.test(hostname)
+
+/** OpenID Connect Discovery 1.0 section 3: https, no query, no fragment. Plain http only on this machine, for trying out. */
+export const issuerUrl = z
+  .string()
+  .max(LIMITS.url_chars)
+  .transform((value, context) => {
+    const url = /^[\x21-\x7e]+$/.test(value) && URL.canParse(value) ? new URL(value) : null
+    const allowed = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url))
+    if (
+      !url ||
+      !allowed ||
+      /[?#\\]|\/\.well-known\//.test(value) ||
+      url.username !== '' ||
+      url.password !== ''
+    )
+      context.addIssue('must be an https URL without query, fragment or user (http only for this machine)')
+    return value
+  })
+
+/**
+ * A path of this master with its query, to which a browser may be sent: re-serialized from its parsed parts. What a browser
+ * could take for another site is refused: `//host`, `/\\host`, `/.//host`, a scheme, control characters.
+ */
+export const localPath = z
+  .string()
+  .max(LIMITS.url_chars)
+  .transform((value, context) => {
+    const base = 'https://here.invalid'
+    const url =
+      /^\/[\x21-\x5b\x5d-\x7e]*$/.test(value) && URL.canParse(value, base) ? new URL(value, base) : null
+    const path = url ? url.pathname + url.search + url.hash : ''
+    if (url?.origin !== base || path.startsWith('//'))
+      context.addIssue('must be a path of this master, such as /agents')
+    return path
+  })
+
 /** Absolute folder on the agent's host, normalized (no `.` or `..`, no repeated or trailing slash). */
 export const absolutePath = z
   .string()

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { AuditBrokenError, parseHead } from './audit/audit-rules.ts'
 import { CertificateError } from './certificates/authority.ts'
 import { ConfigError, printConfig } from './config.ts'
 import { flagOf, OPTION_KEYS, OPTIONS, type Option, variableOf } from './config-options.ts'
@@ -8,27 +9,32 @@ import { DataFolderInUseError } from './data-lock.ts'
 import {
   DatabaseDamagedError,
   DatabaseLostError,
+  DatabaseMissingError,
   DatabaseUnreachableError,
 } from './database/database-errors.ts'
-import { DatabaseTooNewError } from './database/migrate.ts'
+import { DatabaseTooNewError, DatabaseTooOldError } from './database/migrate.ts'
 import { FileModeError } from './files.ts'
-import { MasterKeyError } from './secrets/master-key.ts'
+import { MasterKeyError, RotationError } from './secrets/master-key.ts'
 import { ListenError } from './serve.ts'
 
 const DEFAULT_FILE = '/etc/nxmesh/master.yaml'
 
-/** What stops a start and is for the operator to mend: shown without a stack. */
+/** What stops a command and is for the operator to mend: shown without a stack. */
 const EXPLAINED = [
+  AuditBrokenError,
   ConfigError,
   CertificateError,
   DataFolderInUseError,
   DatabaseDamagedError,
   DatabaseLostError,
+  DatabaseMissingError,
   DatabaseTooNewError,
+  DatabaseTooOldError,
   DatabaseUnreachableError,
   FileModeError,
   ListenError,
   MasterKeyError,
+  RotationError,
 ]
 
 /**
@@ -47,30 +53,94 @@ export async function masterMain(argv: readonly string[]): Promise<number> {
   }
 }
 
+type Flags = Readonly<Record<string, string | boolean | undefined>>
+
+/** What a command takes beside the settings, and what it does; what runs seldom is loaded only when it runs. */
+interface Command {
+  readonly flags: Readonly<Record<string, { type: 'string' | 'boolean' }>>
+  run(sources: ConfigSources, flags: Flags): Promise<number>
+}
+
+const text = (value: string | boolean | undefined) => (typeof value === 'string' ? value : undefined)
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  run: {
+    flags: {},
+    async run(sources) {
+      const { runMaster } = await import('./run.ts')
+      return await runMaster(sources)
+    },
+  },
+  'config print': {
+    flags: { origin: { type: 'boolean' } },
+    run: async (sources, { origin }) => print(await printConfig(sources, origin === true)),
+  },
+  'rotate-key': {
+    flags: {
+      'new-master-key-file': { type: 'string' },
+      'new-master-key-command': { type: 'string' },
+      'only-this-folder': { type: 'boolean' },
+      'data-key': { type: 'boolean' },
+    },
+    async run(sources, flags) {
+      const { rotateKey } = await import('./rotate-key-command.ts')
+      const wish = {
+        new_master_key_file: text(flags['new-master-key-file']),
+        new_master_key_command: text(flags['new-master-key-command']),
+        only_this_folder: flags['only-this-folder'] === true,
+        data_key: flags['data-key'] === true,
+      }
+      const named = [wish.new_master_key_file, wish.new_master_key_command].filter(one => one !== undefined)
+      if (named.length > 1) return misused('Give the new master key once: as a file or as a command.')
+      if (wish.data_key && (named.length > 0 || wish.only_this_folder))
+        return misused('--data-key changes the data key only: it takes no new master key.')
+      return print(await rotateKey(sources, wish))
+    },
+  },
+  'audit verify': {
+    flags: { expect: { type: 'string' } },
+    async run(sources, { expect }) {
+      const head = typeof expect === 'string' ? parseHead(expect) : null
+      if (expect !== undefined && !head)
+        return misused('--expect must be <sequence>:<hash>, as audit verify prints it.')
+      const { auditVerify } = await import('./audit-verify-command.ts')
+      return print(await auditVerify(sources, head))
+    },
+  },
+}
+
 async function dispatch(argv: readonly string[]): Promise<number> {
+  const own = Object.assign({}, ...Object.values(COMMANDS).map(one => one.flags)) as Command['flags']
   const { values, positionals } = parseArgs({
     args: [...argv],
     allowPositionals: true,
     options: {
       ...settingFlags(),
+      ...own,
       config: { type: 'string' },
-      origin: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   })
-  const { config, origin, help, ...settings } = values
-  const command = positionals.join(' ')
+  const { config, help, ...given } = values
   if (help) return print(usage())
-  const sources = sourcesOf(
-    settings as Record<string, string>,
-    typeof config === 'string' ? config : undefined,
-  )
-  if (command === 'run') {
-    const { runMaster } = await import('./run.ts')
-    return await runMaster(sources)
+  const name = positionals.join(' ')
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (!command) {
+    process.stderr.write(`${usage()}\n`)
+    return 2
   }
-  if (command === 'config print') return print(await printConfig(sources, origin === true))
-  process.stderr.write(`${usage()}\n`)
+  const [flags, settings]: [Record<string, string | boolean>, Record<string, string>] = [{}, {}]
+  for (const [flag, value] of Object.entries(given)) {
+    if (typeof value !== 'string' && typeof value !== 'boolean') continue
+    if (!Object.hasOwn(own, flag)) settings[flag] = String(value)
+    else if (Object.hasOwn(command.flags, flag)) flags[flag] = value
+    else return misused(`${name} takes no --${flag}.`)
+  }
+  return await command.run(sourcesOf(settings, text(config)), flags)
+}
+
+function misused(why: string): number {
+  process.stderr.write(`nxmesh master: ${why}\n`)
   return 2
 }
 
@@ -102,6 +172,13 @@ function usage(): string {
   return `Usage:
   nxmesh master run [settings]                    run the master until SIGTERM or SIGINT
   nxmesh master config print [--origin]           show the settings, and where each comes from
+  nxmesh master rotate-key                        put a new master key in the place of the old one, while the master runs
+    --new-master-key-file <file>                  the new key, where it is not kept in the data folder
+    --new-master-key-command <command>            or a command that prints it
+    --only-this-folder                            other data folders with a key file of this database are not used any more
+    --data-key                                    instead: a new data key for what is sealed from now on
+  nxmesh master audit verify                      look whether the audit log is as it was written; prints its head
+    --expect <sequence>:<hash>                    a head that was printed before: find rows cut off at the end
 
 Settings, as flag and as environment variable; --config <file> (NXMESH_CONFIG, else ${DEFAULT_FILE}) names a YAML file:
 ${settings.join('\n')}`

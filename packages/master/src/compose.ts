@@ -8,7 +8,7 @@ import type { AgentDirectory } from './agents/agents.ts'
 import { makeAgentsArea } from './agents/make-agents.ts'
 import type { AuditLog } from './audit/audit.ts'
 import { auditRoutes } from './audit/audit-routes.ts'
-import { type AuditReader, makeAuditLog, makeAuditReader } from './audit/audit-service.ts'
+import { type AuditReader, makeAuditReader } from './audit/audit-service.ts'
 import type { ConnectionData } from './channel/agent-socket.ts'
 import type { Channel } from './channel/channel.ts'
 import { makeChannelServer } from './channel/make-channel.ts'
@@ -23,7 +23,7 @@ import { type DeploymentsService, makeDeployments } from './deployments/deployme
 import type { EventSocket } from './events/event-socket.ts'
 import type { EventsDoor } from './events/events.ts'
 import { makeEvents } from './events/make-events.ts'
-import { makePublisher } from './events/publish.ts'
+import type { Publisher } from './events/publish.ts'
 import { type HttpApp, type HttpDeps, makeHttpApp } from './http/make-http-app.ts'
 import type { Outgoing } from './outgoing/outgoing.ts'
 import type { Secrets } from './secrets/secrets.ts'
@@ -39,6 +39,9 @@ import { VERSION } from './version.ts'
 export interface Compose {
   readonly db: Database
   readonly secrets: Secrets
+  readonly audit: AuditLog
+  /** Made with the audit log, which tells it of each row. */
+  readonly publisher: Publisher
   readonly log: Logger
   readonly now: () => Date
   readonly newId: () => string
@@ -91,9 +94,9 @@ export function compose(base: Compose): Composed {
   const common = { db, database: db, now, newId, access, places }
 
   // What everyone stands on.
-  const publisher = makePublisher()
+  const { publisher } = base
   const { changes } = publisher
-  const audit = { ...makeAuditLog({ ...common, appended: changes.audit }), ...makeAuditReader(common) }
+  const audit = { ...base.audit, ...makeAuditReader(common) }
   const tenancy = makeTenancy({ ...common, audit })
   const accounts = makeAccessArea({
     ...common,
@@ -101,6 +104,7 @@ export function compose(base: Compose): Composed {
     audit,
     tenancy,
     masterUrl: base.masterUrl,
+    outgoing: base.outgoing,
     log: logOf('access'),
   })
 

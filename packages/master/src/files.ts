@@ -17,8 +17,13 @@ export function writeFileDurably(path: string, content: string | Uint8Array, mod
   } finally {
     closeSync(fd)
   }
-  renameSync(temporary, path)
-  syncFolder(dirname(path))
+  renameDurably(temporary, path)
+}
+
+/** Puts a file in the place of another of the same folder, durable on return. */
+export function renameDurably(from: string, to: string): void {
+  renameSync(from, to)
+  syncFolder(dirname(to))
 }
 
 /** Others on this machine can read or change what must be this master's alone. */

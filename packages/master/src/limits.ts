@@ -17,6 +17,11 @@ export const MASTER_LIMITS = {
   // Audit
   audit_value_bytes: 262_144,
   audit_verify_page_rows: 1_000,
+  /** A filtered list looks through the log in pieces, the first of so many rows, and lets others run in between. */
+  audit_search_piece_rows: 5_000,
+  audit_search_piece_ms: 10,
+  audit_search_ms: 5_000,
+  audit_actions_per_noun: 500,
 
   // Tenancy
   organizations: 1_000,
@@ -27,15 +32,37 @@ export const MASTER_LIMITS = {
   /** Of a deleted workspace, in one transaction. */
   purge_rows: 1_000,
   purge_retry_ms: 10_000,
+  workspace_homes_cached: 20_000,
 
   // Access
   signing_key_days: 30,
   /** A token whose key is not known makes the keys be read again, at most this often. */
   signing_keys_reload_ms: 10_000,
 
+  // Identity providers
+  provider_answer_s: 10,
+  provider_clock_tolerance_s: 30,
+  /** How long what an issuer says of itself is taken from memory, and of how many. */
+  discovery_keep_ms: 600_000,
+  discoveries_kept: 100,
+  /** A longer ID token is not sent along at log-out: URLs have an end. */
+  id_token_hint_chars: 4_096,
+
   // Secrets
   master_key_command_ms: 10_000,
   key_file_bytes: 4_096,
+  data_keys: 1_000,
+  data_key_age_days: 90,
+  /** How soon a master knows of a data key that a command or another master made. */
+  data_keys_look_ms: 60_000,
+  key_homes: 100,
+  /** The master's own reads of secrets: how many wait for their row, in how many of them a row ends, and how long one waits. */
+  secret_reads_waiting: 50_000,
+  secret_reads_per_row: 500,
+  secret_reads_wait_ms: 1_000,
+  /** A command waits so long for a running master's write, again and again. */
+  command_write_attempts: 6,
+  wal_clean_ms: 10_000,
 
   // Configuration
   config_file_bytes: 1_048_576,

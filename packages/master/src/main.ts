@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
+import { makeAuditLog } from './audit/audit-service.ts'
 import type { ServerIdentity } from './certificates/authority.ts'
 import { serverNames } from './certificates/certificate-rules.ts'
 import { authoritySource, givenSource } from './certificates/identity-source.ts'
@@ -13,11 +14,13 @@ import { inWords } from './database/database-errors.ts'
 import { checkLarge } from './database/integrity.ts'
 import { openDatabase } from './database/open-database.ts'
 import { Endings } from './endings.ts'
+import { makePublisher } from './events/publish.ts'
 import { newId } from './ids.ts'
 import { MASTER_LIMITS } from './limits.ts'
 import { makeOutgoing } from './outgoing/make-outgoing.ts'
 import { openSecrets } from './secrets/secrets-service.ts'
 import { type Listener, listenPlain, listenTls } from './serve.ts'
+import { makeHomes } from './tenancy/homes.ts'
 
 export { loadConfig, type MasterConfig } from './config.ts'
 
@@ -83,7 +86,23 @@ async function start(
     { had_data: folder.had_data },
   )
   endings.add(() => db.close())
-  const secrets = await openSecrets({ db, source: config.master_key, now, newId: ids })
+  const publisher = makePublisher()
+  const audit = makeAuditLog({
+    db,
+    now,
+    newId: ids,
+    organizationOf: makeHomes(),
+    appended: publisher.changes.audit,
+  })
+  const secrets = await openSecrets({
+    db,
+    source: config.master_key,
+    audit,
+    log: overrides.log.child({ component: 'secrets' }),
+    now,
+    newId: ids,
+  })
+  endings.add(() => secrets.stop())
   const certificate = await openListenerCertificate({
     source: config.tls
       ? givenSource(config.tls, now)
@@ -108,6 +127,8 @@ async function start(
     ...(overrides.rates ? { rates: overrides.rates } : {}),
     db,
     secrets,
+    audit,
+    publisher,
     log: overrides.log,
     now,
     newId: ids,

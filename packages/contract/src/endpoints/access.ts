@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import {
   LoggedOut,
   LoginRequest,
@@ -9,10 +8,8 @@ import {
   SessionInfo,
   SetupRequest,
 } from '../entities/access.ts'
-import { AuditEntry } from '../entities/audit.ts'
 import { InvitationAccept, InvitationToken, PasswordReset } from '../entities/people.ts'
 import { list, PageQuery, single } from '../envelope.ts'
-import { id } from '../values.ts'
 import { endpoint } from './endpoint.ts'
 import { IdParams } from './shared.ts'
 
@@ -155,16 +152,5 @@ export const accessEndpoints = {
     params: IdParams,
     status: 204,
     errors: ['UNAUTHENTICATED', 'NOT_FOUND'],
-  }),
-  audit_log_list: endpoint({
-    method: 'GET',
-    path: '/audit-log',
-    summary: 'Who did what, newest first',
-    tag,
-    access: 'audit:read',
-    query: PageQuery.extend({ workspace_id: id.optional(), action: z.string().max(64).optional() }),
-    response: list(AuditEntry),
-    status: 200,
-    errors: ['UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND'],
   }),
 }

@@ -43,14 +43,14 @@ export interface Endpoint {
   readonly params?: z.ZodType
   readonly query?: z.ZodType
   readonly body?: z.ZodType
-  /** Absent: no content (204). */
+  /** Absent: no content (204), or another place that the browser is sent to (302). */
   readonly response?: z.ZodType
-  readonly status: 200 | 201 | 202 | 204
+  readonly status: 200 | 201 | 202 | 204 | 302
   /** What it may answer beside the errors that every endpoint shares (see COMMON_ERRORS). */
   readonly errors: readonly ErrorCode[]
   /** Where it is not what `rateClassOf` makes of the rest. */
   readonly rate?: RateClass
-  /** Reads and sets the cookie that holds the refresh token. */
+  /** Reads and sets the cookies of the browser: the refresh token, and what a log-in elsewhere is bound to. */
   readonly cookie?: true
   /** Honours `If-Match` and answers with an `ETag`. */
   readonly etag?: true

@@ -1,8 +1,10 @@
 import { accessEndpoints } from './access.ts'
 import { agentEndpoints } from './agents.ts'
+import { auditEndpoints } from './audit.ts'
 import { upstreamEndpoints, virtualHostEndpoints } from './config.ts'
 import { deploymentEndpoints } from './deployments.ts'
 import type { Endpoint } from './endpoint.ts'
+import { identityProviderEndpoints } from './identity-providers.ts'
 import { apiKeyEndpoints, roleEndpoints, userEndpoints } from './people.ts'
 import { tenancyEndpoints } from './tenancy.ts'
 
@@ -18,6 +20,8 @@ export const ENDPOINTS = {
   ...userEndpoints,
   ...roleEndpoints,
   ...apiKeyEndpoints,
+  ...auditEndpoints,
+  ...identityProviderEndpoints,
   ...tenancyEndpoints,
   ...agentEndpoints,
   ...prefixed('upstreams', upstreamEndpoints),

@@ -2,6 +2,10 @@ import { z } from 'zod'
 import { id, time } from '../values.ts'
 import { Principal } from './common.ts'
 
+/** Through what a change came in: `command` is a command line beside the master, `system` the master by itself. */
+export const AUDIT_DOORS = ['rest', 'events', 'channel', 'system', 'setup', 'command'] as const
+export const AUDIT_RESULTS = ['ok', 'refused', 'failed'] as const
+
 export const AuditEntry = z.object({
   id,
   sequence: z.int(),
@@ -12,10 +16,10 @@ export const AuditEntry = z.object({
   object_id: z.string().nullable(),
   organization_id: id.nullable(),
   workspace_id: id.nullable(),
-  door: z.enum(['rest', 'channel', 'system', 'setup']),
+  door: z.enum(AUDIT_DOORS),
   ip_address: z.string().nullable(),
-  result: z.enum(['ok', 'refused', 'failed']),
-  before: z.unknown(),
+  result: z.enum(AUDIT_RESULTS),
+  before: z.unknown().describe('Secrets are masked'),
   after: z.unknown(),
   hash: z.string().describe('SHA-256 over the hash before and this row'),
 })

@@ -1,7 +1,8 @@
+import type { Browser } from '../http/cookies.ts'
 import { page } from '../http/page.ts'
-import type { Browser } from '../http/refresh-cookie.ts'
 import type { RoutesOf } from '../http/routing.ts'
 import type { Account } from './account-service.ts'
+import type { Caller } from './caller.ts'
 import type { Invitations } from './invitations-service.ts'
 import type { Login } from './login-service.ts'
 import type { PasswordResets } from './reset-service.ts'
@@ -30,9 +31,11 @@ export interface AccessServices {
   readonly account: Account
   readonly invitations: Invitations
   readonly resets: PasswordResets
+  /** Ends the caller's session; answers where its identity provider ends its own. */
+  readonly logout: (caller: Caller) => Promise<string | null>
 }
 
-const NO_BROWSER: Browser = { refresh_token: null, user_agent: null }
+const NO_BROWSER: Browser = { refresh_token: null, login_binding: null, user_agent: null }
 const nothing = { body: undefined }
 const opened = ({ session, refresh_token }: Opened) => ({ body: { data: session }, refresh_token })
 
@@ -44,10 +47,10 @@ export function accessRoutes(services: AccessServices): AccessRoutes {
       opened(await setup.complete(caller, body, browser)),
     login: async ({ caller, body, browser = NO_BROWSER }) => opened(await login.login(caller, body, browser)),
     refresh: async ({ caller, browser = NO_BROWSER }) => opened(await sessions.refresh(caller, browser)),
-    logout: async ({ caller }) => {
-      await sessions.logout(caller)
-      return { body: { data: { logout_url: null } }, refresh_token: null }
-    },
+    logout: async ({ caller }) => ({
+      body: { data: { logout_url: await services.logout(caller) } },
+      refresh_token: null,
+    }),
     accept_invitation: async ({ caller, body, browser = NO_BROWSER }) =>
       opened(await invitations.accept(caller, body, browser)),
     reset_password: async ({ caller, body, browser = NO_BROWSER }) =>

@@ -1,7 +1,7 @@
 import { ApiError, LIMITS } from '@nxmesh/contract'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database } from '../database/database.ts'
-import type { Browser } from '../http/refresh-cookie.ts'
+import type { Browser } from '../http/cookies.ts'
 import { addressKey, makeTokenBuckets } from '../http/token-buckets.ts'
 import type { Caller } from './caller.ts'
 import { asUser } from './grants.ts'

@@ -16,6 +16,8 @@ import { makeKeepers } from './keepers.ts'
 import { makeLinkMaker } from './link-maker.ts'
 import { makeLogin } from './login-service.ts'
 import { makeLoginThrottle } from './login-throttle.ts'
+import { makeOidc, type OidcDeps } from './oidc/make-oidc.ts'
+import type { OidcRoutes } from './oidc/oidc-routes.ts'
 import { makePasswords } from './passwords.ts'
 import { type PeopleRoutes, peopleRoutes } from './people-routes.ts'
 import { makePasswordResets } from './reset-service.ts'
@@ -35,6 +37,10 @@ export interface AccessDeps {
   readonly places: Places
   /** Where one-time links lead. */
   readonly masterUrl: () => string
+  /** How identity providers are asked. */
+  readonly outgoing: OidcDeps['outgoing']
+  /** For tests. */
+  readonly provider_endpoints?: NonNullable<OidcDeps['provider_endpoints']>
   readonly log: Logger
   readonly now: () => Date
   readonly newId: () => string
@@ -47,7 +53,7 @@ export interface AccessArea {
   readonly setup: Setup
   readonly bindings: Bindings
   readonly contents: TenantContents
-  readonly routes: AccessRoutes & PeopleRoutes
+  readonly routes: AccessRoutes & PeopleRoutes & OidcRoutes
 }
 
 /** The whole area: what the composition root needs of it. */
@@ -67,6 +73,7 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
   const setup = makeSetup(deps)
   const invitations = makeInvitations(deps)
   const bindings = makeBindings(deps)
+  const oidc = makeOidc(deps)
   return {
     authenticator,
     standings: makeStandings({ ...base, authenticator, signing_keys }),
@@ -82,6 +89,7 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
         login: makeLogin(deps),
         account: makeAccount(deps),
         resets: makePasswordResets(deps),
+        logout: oidc.logout,
       }),
       ...peopleRoutes({
         invitations,
@@ -90,6 +98,7 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
         roles: makeRoles(deps),
         api_keys: makeApiKeys(deps),
       }),
+      ...oidc.routes,
     },
   }
 }

@@ -1,7 +1,7 @@
 import type { AuditLog } from '../audit/audit.ts'
 import { afterCommit } from '../database/after-commit.ts'
 import type { Database } from '../database/database.ts'
-import type { Browser } from '../http/refresh-cookie.ts'
+import type { Browser } from '../http/cookies.ts'
 import type { Authenticator } from './authenticator.ts'
 import type { Caller } from './caller.ts'
 import { asUser } from './grants.ts'

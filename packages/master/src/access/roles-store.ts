@@ -148,3 +148,9 @@ export async function countOthers(
   if (without.binding_id !== undefined) query = query.where('role_bindings.id', '!=', without.binding_id)
   return Number((await query.executeTakeFirstOrThrow()).count)
 }
+
+/** Those that follow the groups of an identity provider. */
+export async function bindingsOfProvider(db: Queryable, provider_id: string): Promise<BindingRow[]> {
+  const query = db.selectFrom('role_bindings').selectAll().where('provider_id', '=', provider_id)
+  return await query.orderBy('id').execute()
+}

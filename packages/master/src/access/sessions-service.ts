@@ -1,8 +1,9 @@
 import { ApiError, LIMITS, type Session, type SessionInfo } from '@nxmesh/contract'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Tx } from '../database/database.ts'
+import type { Browser } from '../http/cookies.ts'
 import { type PageOf, sliceOf } from '../http/page.ts'
-import type { Browser } from '../http/refresh-cookie.ts'
+import type { Secrets } from '../secrets/secrets.ts'
 import type { Authenticator } from './authenticator.ts'
 import type { Caller } from './caller.ts'
 import { userOf } from './people-rules.ts'
@@ -54,6 +55,8 @@ export interface Sessions {
 export interface SessionStart {
   readonly method: SessionInfo['method']
   readonly user_agent: string | null
+  /** The identity provider by which it begins; the ID token is kept for the provider's log-out. */
+  readonly provider?: { readonly id: string; readonly id_token: string | null }
 }
 export interface Begun {
   readonly row: SessionRow
@@ -66,6 +69,7 @@ export interface SessionsDeps {
   readonly audit: AuditLog
   readonly authenticator: Authenticator
   readonly signing_keys: SigningKeys
+  readonly secrets: Pick<Secrets, 'seal'>
   readonly now: () => Date
   readonly newId: () => string
 }
@@ -135,12 +139,14 @@ export function makeSessions(deps: SessionsDeps): Sessions {
 
   return {
     finish,
-    async begin(tx, caller, user, { method, user_agent }) {
+    async begin(tx, caller, user, { method, user_agent, provider }) {
       const at = now()
       const created_at = at.toISOString()
       const refresh_token = newToken('refresh')
+      const id = newId()
+      const id_token = provider?.id_token ?? null
       const row: SessionRow = {
-        id: newId(),
+        id,
         user_id: user.id,
         method,
         refresh_hash: hashToken(refresh_token),
@@ -149,6 +155,9 @@ export function makeSessions(deps: SessionsDeps): Sessions {
         expires_at: endOf(at, at),
         ip_address: caller.ip_address,
         user_agent,
+        provider_id: provider?.id ?? null,
+        sealed_id_token:
+          id_token === null ? null : deps.secrets.seal(Buffer.from(id_token), idTokenIdentity(id)),
       }
       await pruneSessions(tx, user.id, created_at, LIMITS.sessions_per_user - 1)
       await insertSession(tx, row)
@@ -157,7 +166,7 @@ export function makeSessions(deps: SessionsDeps): Sessions {
         action: 'session.create',
         object_type: 'session',
         object_id: row.id,
-        after: { user_id: user.id, method, expires_at: row.expires_at },
+        after: { user_id: user.id, method, expires_at: row.expires_at, provider_id: row.provider_id },
       })
       return { row, user: { ...user, last_login_at: created_at }, refresh_token }
     },
@@ -192,6 +201,9 @@ export function makeSessions(deps: SessionsDeps): Sessions {
     addressesOf: user_id => addressesOf(database.read, user_id),
   }
 }
+
+/** What a session's ID token is sealed under. */
+export const idTokenIdentity = (session_id: string): string => `sessions/${session_id}/id_token`
 
 /** When a session ends that is used now: after a time without use, and at the latest some time after it began. */
 function endOf(now: Date, began: Date): string {

@@ -123,3 +123,15 @@ export async function addressesOf(db: Queryable, user_id: string): Promise<strin
     .execute()
   return rows.flatMap(row => row.ip_address ?? [])
 }
+
+/** Ends the sessions that began with an identity provider: all, or those of one user but for one. Answers their ids. */
+export async function deleteSessionsOfProvider(
+  tx: Tx,
+  provider_id: string,
+  of?: { user_id: string; but: string | null },
+): Promise<string[]> {
+  let query = tx.deleteFrom('sessions').where('provider_id', '=', provider_id)
+  if (of) query = query.where('user_id', '=', of.user_id)
+  if (of && of.but !== null) query = query.where('id', '!=', of.but)
+  return (await query.returning('id').execute()).map(row => row.id)
+}

@@ -182,7 +182,9 @@ async function ringOf(deps: SigningKeysDeps, rows: readonly SigningKeyRow[], nam
   const load = async (jwk: string) => (await importJWK(JSON.parse(jwk) as JWK, ALGORITHM)) as CryptoKey
   const current = rows.findLast(row => row.retired_at === null)
   if (!current) throw new Error('There is no key to sign tokens with.')
-  const secret = Buffer.from(deps.secrets.open(current.sealed_key, identityOf(current.id))).toString()
+  const purpose = 'token_signing'
+  const opened = await deps.secrets.open(current.sealed_key, identityOf(current.id), { purpose })
+  const secret = Buffer.from(opened).toString()
   const public_keys = new Map<string, CryptoKey>()
   for (const row of rows) public_keys.set(row.id, await load(row.public_jwk_json))
   const created_ms = Date.parse(current.created_at)

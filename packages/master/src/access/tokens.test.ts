@@ -191,7 +191,10 @@ forEachEngine((_engine, open) => {
       .selectAll()
       .where('retired_at', 'is', null)
       .executeTakeFirstOrThrow()
-    const jwk = Buffer.from(app.secrets.open(row.sealed_key, `signing_keys/${row.id}`)).toString()
+    const opened = await app.secrets.open(row.sealed_key, `signing_keys/${row.id}`, {
+      purpose: 'token_signing',
+    })
+    const jwk = Buffer.from(opened).toString()
     return { sealedKey: (await importJWK(JSON.parse(jwk), 'EdDSA')) as CryptoKey }
   }
 })

@@ -41,7 +41,7 @@ export interface AgentKeyRing extends AgentKeys {
   /** All keys of the agent end. `forget` the agent after the commit. */
   endAll(tx: Tx, agent_id: string): Promise<void>
   /** The key itself, of a row whose key has not ended. */
-  open(row: Pick<AgentKeyRow, 'id' | 'sealed_key'>): Uint8Array
+  open(row: Pick<AgentKeyRow, 'id' | 'sealed_key'>): Promise<Uint8Array>
   /** What is remembered of an agent's keys is read again. */
   forget(agent_id: string): void
 }
@@ -64,7 +64,7 @@ export function makeAgentKeys(deps: KeyRingDeps): AgentKeyRing {
   let forgets = 0
 
   const open = (row: Pick<AgentKeyRow, 'id' | 'sealed_key'>) =>
-    secrets.open(row.sealed_key, identityOf(row.id))
+    secrets.open(row.sealed_key, identityOf(row.id), { purpose: 'agent_connection' })
   const after = (ms: number) => new Date(now().getTime() + ms).toISOString()
   const make = async (tx: Tx, agent_id: string, kind: Pick<AgentKeyRow, 'status' | 'ends_at'>) => {
     const id = newId()
@@ -93,7 +93,7 @@ export function makeAgentKeys(deps: KeyRingDeps): AgentKeyRing {
       if (!agent || !(await places.placeOf(agent.workspace_id))) return { state: 'unknown_agent' }
       const { workspace_id } = agent
       if (key?.agent_id !== agent_id || !keyIsLive(key, now())) return { state: 'key_not_live', workspace_id }
-      const found: KeyFound = { state: 'live', session_key: open(key), workspace_id }
+      const found: KeyFound = { state: 'live', session_key: await open(key), workspace_id }
       if (forgets === before) remember(agent_id, key, found)
       return found
     },

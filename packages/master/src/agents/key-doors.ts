@@ -54,7 +54,7 @@ export function makeKeyDoors(deps: KeyDoorsDeps): AgentKeyDoors {
         await audit.append(tx, caller, { ...eventOf('key_rotate_request', row), after: { key_id: made.id } })
         return made
       })
-      return { agent_id: id, key_id: candidate.id, offered: rotation.offer(id, candidate) }
+      return { agent_id: id, key_id: candidate.id, offered: await rotation.offer(id, candidate) }
     },
 
     async revoke(caller, id) {

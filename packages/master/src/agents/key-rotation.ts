@@ -32,7 +32,7 @@ export interface KeyRotation {
   /** Whether the agent can be offered a key now. */
   canOffer(agent_id: string): boolean
   /** Sends a candidate that is committed. False when the agent is not connected, or speaks a protocol without rotation. */
-  offer(agent_id: string, candidate: AgentKeyRow): boolean
+  offer(agent_id: string, candidate: AgentKeyRow): Promise<boolean>
 }
 
 export function makeKeyRotation(deps: KeyRotationDeps): KeyRotation {
@@ -42,10 +42,12 @@ export function makeKeyRotation(deps: KeyRotationDeps): KeyRotation {
     const link = channel.linkOf(agent_id)
     return link !== null && link.protocol >= KEY_ROTATION_PROTOCOL ? link : null
   }
-  const offer = (agent_id: string, candidate: AgentKeyRow): boolean => {
+  const offer = async (agent_id: string, candidate: AgentKeyRow): Promise<boolean> => {
     faultPoint('key_candidate_stored')
     if (!linkOf(agent_id)) return false
-    const session_key = Buffer.from(keys.open(candidate)).toString('base64url')
+    const session_key = Buffer.from(await keys.open(candidate)).toString('base64url')
+    // Another connection may have come meanwhile, which does not know the message.
+    if (!linkOf(agent_id)) return false
     const sent = channel.send(agent_id, { type: 'key_offer', key_id: candidate.id, session_key })
     faultPoint('key_offer_sent')
     return sent
@@ -85,7 +87,8 @@ export function makeKeyRotation(deps: KeyRotationDeps): KeyRotation {
     if (!link || key?.agent_id !== agent_id || !keyIsLive(key, deps.now())) return
     const { server_nonce } = link
     // One that comes from a connection before this one proves nothing here: this one was offered the key again.
-    if (keyProved(keys.open(key), { agent_id, key_id, server_nonce }, proof)) await promote(agent_id, key_id)
+    if (keyProved(await keys.open(key), { agent_id, key_id, server_nonce }, proof))
+      await promote(agent_id, key_id)
     else log.warn({ agent_id, key_id }, 'The proof of a new session key is wrong; the old one goes on')
   }
 
@@ -102,7 +105,7 @@ export function makeKeyRotation(deps: KeyRotationDeps): KeyRotation {
         if (candidate?.id === link.key_id) return await promote(agent_id, candidate.id)
         const primary = live.find(one => one.status === 'primary')
         if (primary) tellPrimary(agent_id, primary.id)
-        if (candidate && keyIsLive(candidate, deps.now())) offer(agent_id, candidate)
+        if (candidate && keyIsLive(candidate, deps.now())) await offer(agent_id, candidate)
       },
       async message(agent_id, message) {
         if (message.type === 'key_accepted') await accepted(agent_id, message)

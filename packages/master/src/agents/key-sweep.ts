@@ -70,7 +70,7 @@ export function makeKeySweep(deps: KeySweepDeps): KeySweep {
         if (candidate) made.push([agent_id, candidate])
       }
     })
-    for (const [agent_id, candidate] of made) rotation.offer(agent_id, candidate)
+    for (const [agent_id, candidate] of made) await rotation.offer(agent_id, candidate)
   }
 
   const endWhatIsOver = async () => {

@@ -2,7 +2,7 @@ import { type Agent, ApiError, type MasterMessage } from '@nxmesh/contract'
 import pino from 'pino'
 import { makeAccess } from '../access/access-service.ts'
 import { callerWith } from '../access/testing.ts'
-import { makeAuditLog } from '../audit/audit-service.ts'
+import { openTestAudit } from '../audit/testing.ts'
 import type { Channel, ChannelLink } from '../channel/channel.ts'
 import type { Database } from '../database/database.ts'
 import { newId } from '../ids.ts'
@@ -23,7 +23,7 @@ export async function openAgents(db: Database) {
   const now = () => new Date(clock.ms)
   const places = makePlaces(db)
   const common = { db, now, newId, places, access: makeAccess(places), log: pino({ level: 'silent' }) }
-  const audit = makeAuditLog(common)
+  const audit = openTestAudit(db, now)
   const tenancy = makeTenancy({ ...common, audit })
   await db.write(tx => tenancy.ensureFirst(tx, ada))
   const { id: workspace_id } = await db.read.selectFrom('workspaces').select('id').executeTakeFirstOrThrow()

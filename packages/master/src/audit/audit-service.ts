@@ -1,27 +1,30 @@
-import type { AuditEntry } from '@nxmesh/contract'
+import { ApiError, type AuditEntry, LIMITS } from '@nxmesh/contract'
+import { seesOrganization } from '../access/access-rules.ts'
 import type { Access, Caller } from '../access/caller.ts'
 import { afterCommit } from '../database/after-commit.ts'
-import type { Database, Tx } from '../database/database.ts'
+import type { Database, Queryable, Tx } from '../database/database.ts'
 import { type PageOf, sliceOf } from '../http/page.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import type { AuditEvent, AuditLog } from './audit.ts'
 import {
   type AuditRow,
   auditJson,
-  CHAIN_START,
   type ChainedAuditRow,
   type ChainVerdict,
   chainHash,
-  verifyChain,
 } from './audit-rules.ts'
+import { searchLog } from './audit-search.ts'
 import {
   type AuditFilter,
-  auditRowsAfter,
+  type AuditScope,
+  actionsOf,
+  auditRows,
+  auditRowsDown,
   chainHead,
-  countAuditRows,
   insertAuditRow,
-  listAuditRows,
+  workspaceWasIn,
 } from './audit-store.ts'
+import { verifyLog } from './audit-verify.ts'
 
 export interface AuditDeps {
   readonly db: Database
@@ -29,6 +32,8 @@ export interface AuditDeps {
   readonly newId: () => string
   /** Told of each row once it is durable. */
   readonly appended?: (entry: AuditEntry) => void
+  /** Null when there is no such workspace any more. Implemented by tenancy; asked in the row's own transaction. */
+  readonly organizationOf: (tx: Tx, workspace_id: string) => Promise<string | null>
 }
 
 /** Appending needs only the database; it exists before there is anyone to ask for permission. */
@@ -36,13 +41,26 @@ export function makeAuditLog(deps: AuditDeps): AuditLog {
   // Write transactions run one at a time on both engines, so nobody can take the same place in the chain.
   const append = async (tx: Tx, caller: Caller, event: AuditEvent) => {
     const head = await chainHead(tx)
-    const row = toRow(deps, head.sequence + 1, caller, event)
+    const row = toRow(deps, head.sequence + 1, caller, {
+      ...event,
+      organization_id: await organizationIn(deps, tx, event),
+    })
     const chained = { ...row, hash: chainHash(head.hash, row) }
     await insertAuditRow(tx, chained)
     const { appended } = deps
     if (appended) afterCommit(tx, () => appended(toEntry(chained)))
   }
   return { append, record: (caller, event) => deps.db.write(tx => append(tx, caller, event)) }
+}
+
+/** A row of a workspace is one of its organization as well, whoever writes it. */
+async function organizationIn(
+  deps: AuditDeps,
+  tx: Tx,
+  { organization_id, workspace_id }: AuditEvent,
+): Promise<string | null> {
+  if (organization_id) return organization_id
+  return workspace_id ? await deps.organizationOf(tx, workspace_id) : null
 }
 
 function toRow(deps: AuditDeps, sequence: number, caller: Caller, event: AuditEvent): AuditRow {
@@ -67,38 +85,87 @@ function toRow(deps: AuditDeps, sequence: number, caller: Caller, event: AuditEv
 
 /** Reading the log, for people. */
 export interface AuditReader {
-  /** Newest first; needs `audit:read`. `total` counts everything that the filter admits. */
-  list(caller: Caller, query: AuditFilter & { page: number; per_page: number }): Promise<PageOf<AuditEntry>>
+  /**
+   * Newest first: the rows of scopes in which the caller has `audit:read`. `total` counts everything that the filter admits,
+   * up to `LIMITS.audit_rows_counted` where it cannot be told by the last row's number. Throws NOT_FOUND for a workspace or organization of
+   * strangers, FORBIDDEN, VALIDATION_ERROR for a page beyond what is counted.
+   */
+  list(caller: Caller, query: AuditQuery): Promise<PageOf<AuditEntry>>
   /** Walks the whole chain; says where it breaks first. */
   verify(): Promise<ChainVerdict>
 }
 
-const INSTANCE = { type: 'instance' } as const
+/** `action` ends with a dot: everything that begins so. `from` and `to` are RFC 3339. */
+export type AuditQuery = Omit<AuditFilter, 'actions'> & {
+  action?: string | undefined
+  page: number
+  per_page: number
+}
 
 export function makeAuditReader(deps: { db: Database; access: Access }): AuditReader {
+  const { read } = deps.db
   return {
     async list(caller, query) {
-      const { workspace_id } = query
-      // The instance's own readers see also what was told of workspaces that are gone.
-      const everywhere = await deps.access.allows(caller, 'audit:read', { type: 'instance' })
-      const scope = workspace_id === undefined ? INSTANCE : ({ type: 'workspace', workspace_id } as const)
-      if (!everywhere) await deps.access.require(caller, 'audit:read', scope)
-      const rows = await listAuditRows(deps.db.read, query, sliceOf(query))
-      return { items: rows.map(toEntry), total: await countAuditRows(deps.db.read, query) }
+      const { page, per_page, action, ...asked } = query
+      const slice = sliceOf({ page, per_page })
+      const scope = await scopeOf(deps, caller, asked)
+      const filter = {
+        ...asked,
+        from: asStored(asked.from),
+        to: asStored(asked.to),
+        actions: await actionsNamed(read, action),
+      }
+      if (scope === null && Object.values(filter).every(value => value === undefined))
+        return await wholeLog(read, slice)
+      if (filter.actions?.length === 0) return { items: [], total: 0 }
+      if (slice.offset >= LIMITS.audit_rows_counted) throw tooFar()
+      const found = await searchLog(read, { filter, scope })
+      const rows = await auditRows(read, found.slice(slice.offset, slice.offset + slice.limit))
+      return { items: rows.map(toEntry), total: found.length }
     },
-    verify: () => verifyAll(deps.db),
+    verify: () => verifyLog(read),
   }
 }
 
-async function verifyAll(db: Database): Promise<ChainVerdict> {
-  let head = CHAIN_START
-  for (;;) {
-    const rows = await auditRowsAfter(db.read, head.sequence, MASTER_LIMITS.audit_verify_page_rows)
-    const verdict = verifyChain(rows, head)
-    if (!verdict.ok || rows.length === 0) return verdict
-    head = verdict.head
-  }
+/** The number of the last row is the count, and a page is found by its numbers, however far back it lies. */
+async function wholeLog(db: Queryable, { offset, limit }: { offset: number; limit: number }) {
+  const { sequence } = await chainHead(db)
+  const rows = sequence > offset ? await auditRowsDown(db, sequence - offset, limit) : []
+  return { items: rows.map(toEntry), total: sequence }
 }
+
+async function scopeOf(
+  { db, access }: { db: Database; access: Access },
+  caller: Caller,
+  { workspace_id, organization_id }: AuditFilter,
+): Promise<AuditScope> {
+  const reach = await access.reach(caller, 'audit:read')
+  // The instance's own readers see also what was told of workspaces and organizations that are gone.
+  if (reach.everything) return null
+  if (reach.organization_ids.length + reach.workspace_ids.length === 0)
+    await access.require(caller, 'audit:read', { type: 'instance' })
+  if (organization_id !== undefined && !seesOrganization(caller.grants, organization_id))
+    await access.require(caller, 'audit:read', { type: 'organization', organization_id })
+  // An organization's readers see what was told of its workspaces that are gone.
+  if (workspace_id !== undefined && !(await workspaceWasIn(db.read, workspace_id, reach.organization_ids)))
+    await access.require(caller, 'audit:read', { type: 'workspace', workspace_id })
+  return reach
+}
+
+async function actionsNamed(db: Queryable, action: string | undefined) {
+  if (!action?.endsWith('.')) return action === undefined ? undefined : [action]
+  return await actionsOf(db, action, MASTER_LIMITS.audit_actions_per_noun)
+}
+
+/** A time as rows hold it. */
+const asStored = (time: string | undefined) => (time === undefined ? undefined : new Date(time).toISOString())
+
+const tooFar = () =>
+  new ApiError(
+    'VALIDATION_ERROR',
+    `A filtered list of the audit log ends after ${LIMITS.audit_rows_counted} rows`,
+    { details: [{ field: 'page', message: 'older rows are reached with `to`' }] },
+  )
 
 function toEntry(row: ChainedAuditRow): AuditEntry {
   const { principal_type, principal_id, before_json, after_json, ...same } = row

@@ -1,10 +1,29 @@
 import type { Queryable, Tx } from '../database/database.ts'
 import { CHAIN_START, type ChainedAuditRow, type ChainHead } from './audit-rules.ts'
 
+/** Conditions that all hold for a row that is shown. */
 export interface AuditFilter {
   readonly workspace_id?: string | undefined
-  readonly action?: string | undefined
+  readonly organization_id?: string | undefined
+  readonly actions?: readonly string[] | undefined
+  readonly principal_type?: string | undefined
+  readonly principal_id?: string | undefined
+  readonly object_type?: string | undefined
+  readonly object_id?: string | undefined
+  readonly door?: string | undefined
+  readonly result?: string | undefined
+  readonly ip_address?: string | undefined
+  /** As rows hold it: UTC with milliseconds; inclusive. */
+  readonly from?: string | undefined
+  /** Exclusive. */
+  readonly to?: string | undefined
 }
+
+/** Where the reader may look: rows of these organizations or of these workspaces; null: everywhere. */
+export type AuditScope = {
+  readonly organization_ids: readonly string[]
+  readonly workspace_ids: readonly string[]
+} | null
 
 export async function chainHead(db: Queryable): Promise<ChainHead> {
   const last = db.selectFrom('audit_log').select(['sequence', 'hash']).orderBy('sequence', 'desc').limit(1)
@@ -15,27 +34,73 @@ export async function insertAuditRow(tx: Tx, row: ChainedAuditRow): Promise<void
   await tx.insertInto('audit_log').values(row).execute()
 }
 
-/** Newest first. The log has no gaps, so without a filter a page is found by its numbers, however far back it lies. */
-export async function listAuditRows(
+/** The rows from `sequence` down, newest first; the log has no gaps, so this is a page of the whole log. */
+export async function auditRowsDown(
   db: Queryable,
-  filter: AuditFilter,
-  page: { offset: number; limit: number },
+  sequence: number,
+  limit: number,
 ): Promise<ChainedAuditRow[]> {
-  const query = filtered(db, filter).selectAll().orderBy('sequence', 'desc').limit(page.limit)
-  if (isFiltered(filter)) return await query.offset(page.offset).execute()
-  const { sequence } = await chainHead(db)
-  return await query.where('sequence', '<=', sequence - page.offset).execute()
+  const query = db.selectFrom('audit_log').selectAll().where('sequence', '<=', sequence)
+  return await query.orderBy('sequence', 'desc').limit(limit).execute()
 }
 
-/** Without a filter it is the number of the last row: counting a log of years would hold everyone else up. */
-export async function countAuditRows(db: Queryable, filter: AuditFilter): Promise<number> {
-  if (!isFiltered(filter)) return (await chainHead(db)).sequence
-  const query = filtered(db, filter).select(({ fn }) => fn.countAll<number>().as('count'))
-  return (await query.executeTakeFirstOrThrow()).count
+/** Newest first. */
+export async function auditRows(db: Queryable, sequences: readonly number[]): Promise<ChainedAuditRow[]> {
+  if (sequences.length === 0) return []
+  const query = db
+    .selectFrom('audit_log')
+    .selectAll()
+    .where('sequence', 'in', [...sequences])
+  return await query.orderBy('sequence', 'desc').execute()
 }
 
-const isFiltered = ({ workspace_id, action }: AuditFilter) =>
-  workspace_id !== undefined || action !== undefined
+/** Which rows after `after`, up to and with `upto`, are admitted, newest first. Looks at no other rows. */
+export async function matchingSequences(
+  db: Queryable,
+  { filter, scope }: { filter: AuditFilter; scope: AuditScope },
+  { after, upto, limit }: { after: number; upto: number; limit: number },
+): Promise<number[]> {
+  const query = filtered(db, filter, scope)
+    .select('sequence')
+    .where('sequence', '>', after)
+    .where('sequence', '<=', upto)
+  const rows = await query.orderBy('sequence', 'desc').limit(limit).execute()
+  return rows.map(row => row.sequence)
+}
+
+/** Whether there is a row of a workspace in one of these organizations. */
+export async function workspaceWasIn(
+  db: Queryable,
+  workspace_id: string,
+  organization_ids: readonly string[],
+): Promise<boolean> {
+  if (organization_ids.length === 0) return false
+  const query = db
+    .selectFrom('audit_log')
+    .select('sequence')
+    .where('workspace_id', '=', workspace_id)
+    .where('organization_id', 'in', [...organization_ids])
+  return (await query.limit(1).executeTakeFirst()) !== undefined
+}
+
+/**
+ * The actions of the log that begin with `noun.`, at most `limit`: one step of the index for each, however many rows there are.
+ */
+export async function actionsOf(db: Queryable, noun: string, limit: number): Promise<string[]> {
+  const found: string[] = []
+  while (found.length < limit) {
+    // All that begins so: `/` is the byte after the dot, and both engines compare bytes.
+    const next = db
+      .selectFrom('audit_log')
+      .select('action')
+      .where('action', '>', found.at(-1) ?? noun)
+      .where('action', '<', `${noun.slice(0, -1)}/`)
+    const row = await next.orderBy('action').limit(1).executeTakeFirst()
+    if (!row) break
+    found.push(row.action)
+  }
+  return found
+}
 
 /** Oldest first, after the given place in the chain. */
 export async function auditRowsAfter(
@@ -47,9 +112,35 @@ export async function auditRowsAfter(
   return await query.orderBy('sequence').limit(limit).execute()
 }
 
-function filtered(db: Queryable, filter: AuditFilter) {
+const EXACT = [
+  'workspace_id',
+  'organization_id',
+  'principal_type',
+  'principal_id',
+  'object_type',
+  'object_id',
+  'door',
+  'result',
+  'ip_address',
+] as const satisfies readonly (keyof AuditFilter)[]
+
+function filtered(db: Queryable, filter: AuditFilter, scope: AuditScope) {
   let query = db.selectFrom('audit_log')
-  if (filter.workspace_id !== undefined) query = query.where('workspace_id', '=', filter.workspace_id)
-  if (filter.action !== undefined) query = query.where('action', '=', filter.action)
-  return query
+  for (const column of EXACT) {
+    const value = filter[column]
+    if (value !== undefined) query = query.where(column, '=', value)
+  }
+  const { actions, from, to } = filter
+  if (actions !== undefined) query = query.where('action', 'in', [...actions])
+  if (from !== undefined) query = query.where('at', '>=', from)
+  if (to !== undefined) query = query.where('at', '<', to)
+  if (scope === null) return query
+  return query.where(eb =>
+    eb.or([
+      ...(scope.organization_ids.length > 0
+        ? [eb('organization_id', 'in', [...scope.organization_ids])]
+        : []),
+      ...(scope.workspace_ids.length > 0 ? [eb('workspace_id', 'in', [...scope.workspace_ids])] : []),
+    ]),
+  )
 }

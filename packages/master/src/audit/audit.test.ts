@@ -1,18 +1,20 @@
 import { beforeEach, expect, test } from 'bun:test'
 import { sql } from 'kysely'
 import { callerWith, openTestAccess } from '../access/testing.ts'
-import type { Database } from '../database/database.ts'
+import type { Database, Tx } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { newId } from '../ids.ts'
 import { chainHash } from './audit-rules.ts'
-import { makeAuditLog, makeAuditReader } from './audit-service.ts'
+import { makeAuditReader } from './audit-service.ts'
+import { verifyLog } from './audit-verify.ts'
+import { dropAuditTriggers, makeTestWorkspace, openTestAudit } from './testing.ts'
 
 const caller = callerWith(['audit:read'])
 const first_page = { page: 1, per_page: 20 }
 
-forEachEngine((_engine, open) => {
+forEachEngine((engine, open) => {
   let db: Database
-  const audit = () => makeAuditLog({ db, now: () => new Date('2026-01-02T03:04:05.678Z'), newId })
+  const audit = () => openTestAudit(db, () => new Date('2026-01-02T03:04:05.678Z'))
   const reader = () => makeAuditReader({ db, access: openTestAccess(db) })
   const record = (action: string) =>
     audit().record(caller, { action, object_type: 'thing', object_id: 'one' })
@@ -65,7 +67,7 @@ forEachEngine((_engine, open) => {
   })
 
   test('it is refused without the permission', async () => {
-    const stranger = { ...caller, permissions: new Set<never>() }
+    const stranger = { ...caller, grants: [], permissions: new Set<never>() }
     await expect(reader().list(stranger, first_page)).rejects.toThrow('audit:read')
   })
 
@@ -88,10 +90,11 @@ forEachEngine((_engine, open) => {
 
   test('a record that someone changed, removed or put in is found', async () => {
     for (const action of ['one', 'two', 'three', 'four']) await record(action)
-    const tampered = async (statement: ReturnType<typeof sql>) => {
+    const tampered = async (statement: { execute(tx: Tx): Promise<unknown> }) => {
       const rolled_back = new Error('done')
       let verdict: unknown
       const trial = db.write(async tx => {
+        await dropAuditTriggers(tx, engine)
         await statement.execute(tx)
         verdict = await makeAuditReader({ db: { ...db, read: tx }, access: openTestAccess(db) }).verify()
         throw rolled_back
@@ -130,6 +133,28 @@ forEachEngine((_engine, open) => {
       sequence: 3,
       reason: 'changed',
     })
+    expect(
+      await tampered(sql`insert into audit_log select 5, 'copy', at, principal_type, principal_id, action, object_type,
+      object_id, organization_id, workspace_id, door, ip_address, result, before_json, after_json, hash from audit_log where sequence = 4`),
+    ).toEqual({
+      ok: false,
+      sequence: 5,
+      reason: 'changed',
+    })
+    for (const [one, other] of [
+      [2, 3],
+      [1, 4],
+    ] as const) {
+      const swap = sql`update audit_log set sequence = case sequence when ${sql.lit(one)} then ${sql.lit(-other)} else ${sql.lit(-one)} end
+        where sequence in (${sql.lit(one)}, ${sql.lit(other)})`
+      const verdict = await tampered({
+        execute: async (tx: Tx) => {
+          await swap.execute(tx)
+          await sql`update audit_log set sequence = -sequence where sequence < 0`.execute(tx)
+        },
+      })
+      expect(verdict).toEqual({ ok: false, sequence: one, reason: 'out_of_order' })
+    }
     expect(await reader().verify()).toMatchObject({ ok: true, head: { sequence: 4 } })
   })
 
@@ -141,5 +166,54 @@ forEachEngine((_engine, open) => {
     })
     const { items } = await reader().list(caller, first_page)
     expect(items[0]?.after).toMatchObject({ too_large: true, bytes: 300_011 })
+  })
+
+  test('rows that are cut off at the end, or a log written anew, are found by a head that was noted before', async () => {
+    for (const action of ['one', 'two', 'three']) await record(action)
+    const verdict = await verifyLog(db.read)
+    if (!verdict.ok) throw new Error('broken')
+    await record('four')
+    expect(await verifyLog(db.read, verdict.head)).toMatchObject({ ok: true, head: { sequence: 4 } })
+    await db.write(async tx => {
+      await dropAuditTriggers(tx, engine)
+      await sql`delete from audit_log where sequence > 2`.execute(tx)
+    })
+    expect(await verifyLog(db.read)).toMatchObject({ ok: true, head: { sequence: 2 } })
+    expect(await verifyLog(db.read, verdict.head)).toEqual({ ok: false, sequence: 3, reason: 'cut_off' })
+    await record('another three')
+    expect(await verifyLog(db.read, verdict.head)).toEqual({ ok: false, sequence: 3, reason: 'rewritten' })
+  })
+
+  test('no row can be changed, removed or replaced, whoever asks', async () => {
+    for (const action of ['one', 'two']) await record(action)
+    const statements = [
+      sql`update audit_log set action = 'nothing'`,
+      sql`delete from audit_log`,
+      sql`delete from audit_log where sequence = 2`,
+      ...(engine === 'postgresql'
+        ? [sql`truncate audit_log`]
+        : [
+            sql`insert or replace into audit_log select * from audit_log where sequence = 1`,
+            sql`replace into audit_log select 3, id, at, principal_type, principal_id, action, object_type, object_id,
+              organization_id, workspace_id, door, ip_address, result, before_json, after_json, hash from audit_log where sequence = 1`,
+          ]),
+    ]
+    for (const statement of statements)
+      await expect(db.write(tx => statement.execute(tx))).rejects.toThrow('append-only')
+    expect(await reader().verify()).toMatchObject({ ok: true, head: { sequence: 2 } })
+  })
+
+  test('a row of a workspace is one of its organization, also when the workspace is gone', async () => {
+    const { organization_id, workspace_id } = await makeTestWorkspace(db, 'acme')
+    const log = audit()
+    const event = { action: 'thing.create', object_type: 'thing', workspace_id }
+    await log.record(caller, event)
+    await db.write(
+      async tx => void (await tx.deleteFrom('workspaces').where('id', '=', workspace_id).execute()),
+    )
+    await log.record(caller, event)
+    await log.record(caller, { ...event, workspace_id: newId() })
+    const { items } = await reader().list(caller, { ...first_page, action: 'thing.create' })
+    expect(items.map(one => one.organization_id)).toEqual([null, organization_id, organization_id])
   })
 })

@@ -6,6 +6,7 @@ export interface AuditEvent {
   readonly action: string
   readonly object_type: string
   readonly object_id?: string | null
+  /** Filled in where there is a workspace. */
   readonly organization_id?: string | null
   readonly workspace_id?: string | null
   readonly result?: AuditEntry['result']

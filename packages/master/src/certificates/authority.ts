@@ -50,7 +50,7 @@ export async function openAuthority(deps: AuthorityDeps, names: readonly string[
   const ca = (await storedCa(deps.db.read)) ?? (await makeStoredCa(deps))
   const folder = join(deps.data_dir, 'tls')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const kept = readServer(deps, folder)
+  const kept = await readServer(deps, folder)
   const server =
     kept && fits(kept, deps, ca, names)
       ? kept
@@ -106,7 +106,8 @@ async function makeServer(
   kept_key_pem: string | null,
 ): Promise<MadeCertificate> {
   const { makeServerCertificate } = await loadMaker()
-  const key_pem = Buffer.from(deps.secrets.open(ca.sealed_key, CA_KEY_IDENTITY)).toString()
+  const opened = await deps.secrets.open(ca.sealed_key, CA_KEY_IDENTITY, { purpose: 'certificate_authority' })
+  const key_pem = Buffer.from(opened).toString()
   const made = await makeServerCertificate(
     { certificate_pem: ca.certificate_pem, key_pem },
     names,
@@ -124,12 +125,14 @@ async function makeServer(
 }
 
 /** The kept certificate and its key; null when there is none. A damaged file is no error: both are made anew. */
-function readServer(deps: AuthorityDeps, folder: string): MadeCertificate | null {
+async function readServer(deps: AuthorityDeps, folder: string): Promise<MadeCertificate | null> {
   const file = join(folder, 'server.json')
   if (!existsSync(file)) return null
   try {
     const kept: { certificate_pem: string; sealed_key: string } = JSON.parse(readFileSync(file, 'utf8'))
-    const key_pem = Buffer.from(deps.secrets.open(kept.sealed_key, SERVER_KEY_IDENTITY)).toString()
+    const purpose = 'server_certificate'
+    const opened = await deps.secrets.open(kept.sealed_key, SERVER_KEY_IDENTITY, { purpose })
+    const key_pem = Buffer.from(opened).toString()
     if (!new X509Certificate(kept.certificate_pem).checkPrivateKey(createPrivateKey(key_pem))) return null
     return { certificate_pem: kept.certificate_pem, key_pem }
   } catch {

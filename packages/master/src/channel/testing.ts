@@ -11,7 +11,7 @@ import {
   signRequest,
 } from '@nxmesh/contract/channel/signing'
 import pino from 'pino'
-import { makeAuditLog } from '../audit/audit-service.ts'
+import { openTestAudit } from '../audit/testing.ts'
 import { openAuthority } from '../certificates/authority.ts'
 import { openDatabase } from '../database/open-database.ts'
 import { newId } from '../ids.ts'
@@ -36,7 +36,7 @@ export async function startTestChannel(
     origins: { admits: async () => true },
     ...options,
     keys: keysOf(identities),
-    audit: makeAuditLog({ db, now, newId }),
+    audit: openTestAudit(db, now),
     log: pino({ level: 'silent' }),
     now,
     newId,

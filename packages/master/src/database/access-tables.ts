@@ -24,6 +24,10 @@ export interface SessionTable {
   expires_at: string
   ip_address: string | null
   user_agent: string | null
+  /** The identity provider that it began with. */
+  provider_id: string | null
+  /** For the provider's own log-out, sealed under `sessions/<id>/id_token`. */
+  sealed_id_token: string | null
 }
 
 /** Refresh tokens that were exchanged: whoever shows one again has stolen it, or was stolen from. */
@@ -101,4 +105,53 @@ export interface ApiKeyTable {
   created_at: string
   expires_at: string | null
   last_used_at: string | null
+}
+
+export interface IdentityProviderTable {
+  id: string
+  name: string
+  kind: string
+  issuer: string
+  client_id: string
+  /** Sealed under `identity_providers/<id>/client_secret`; null: a public client. */
+  sealed_client_secret: string | null
+  scopes_json: string
+  groups_claim: string
+  /** 0 or 1. */
+  enabled: number
+  allow_sign_up: number
+  group_mappings_json: string
+  created_at: string
+  updated_at: string
+}
+
+/** Somebody at an issuer, and the one account that this is. */
+export interface IdentityTable {
+  id: string
+  issuer: string
+  subject: string
+  /** The provider by which it came last; null when that was deleted. */
+  provider_id: string | null
+  user_id: string
+  created_at: string
+  last_login_at: string | null
+}
+
+/** A log-in that was begun and did not come back yet. */
+export interface PendingLoginTable {
+  /** SHA-256 of the state, hex. */
+  state_hash: string
+  /** SHA-256 of the cookie of the browser that began. */
+  binding_hash: string
+  provider_id: string
+  /** Nonce and code verifier, sealed under `pending_logins/<state_hash>`. */
+  sealed_checks: string
+  return_to: string
+  /** Set: it links an identity to this account, as long as the session lives. */
+  user_id: string | null
+  session_id: string | null
+  /** Of whoever began, as rates count it. */
+  address: string
+  created_at: string
+  expires_at: string
 }

@@ -24,6 +24,17 @@ export class DatabaseUnreachableError extends Error {
   }
 }
 
+/** A command works on a database that is there; it makes none. */
+export class DatabaseMissingError extends Error {
+  override readonly name = 'DatabaseMissingError'
+  constructor(what: string, how: string, cause?: unknown) {
+    super(
+      `${what} ${how}. Give the command the settings that the master runs with (--config, --data-dir, --database-url or its file).`,
+      { cause },
+    )
+  }
+}
+
 /** The file is no database, or parts of it are gone or wrong. */
 export class DatabaseDamagedError extends Error {
   override readonly name = 'DatabaseDamagedError'

@@ -21,3 +21,8 @@ export interface Database {
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
+
+/** `write` of a database that was opened to be read. */
+export const refuseToWrite: Database['write'] = async () => {
+  throw new Error('This database was opened to be read only')
+}

@@ -13,6 +13,16 @@ export class DatabaseTooNewError extends Error {
   }
 }
 
+/** A command met a database that no master of this version has started with. */
+export class DatabaseTooOldError extends Error {
+  override readonly name = 'DatabaseTooOldError'
+  constructor() {
+    super(
+      'The database is older than this nxmesh. Start the master of this version once, which brings it up to date; then run the command again.',
+    )
+  }
+}
+
 /** Called with no migration done yet, before anything is written; throws where that must not be. */
 export type OnFresh = () => void
 
@@ -37,6 +47,17 @@ export async function migrate(
     throw new Error(`The database could not be migrated (${failed}); it is as it was before.`, {
       cause: error,
     })
+}
+
+/** For commands, which change no schema. Throws `DatabaseTooNewError` or `DatabaseTooOldError`. */
+export async function requireMigrated(
+  db: Kysely<unknown>,
+  migrations: Readonly<Record<string, Migration>> = MIGRATIONS,
+): Promise<void> {
+  const done = await executedMigrations(db)
+  const unknown_migration = done.find(name => !Object.hasOwn(migrations, name))
+  if (unknown_migration) throw new DatabaseTooNewError(unknown_migration)
+  if (done.length < Object.keys(migrations).length) throw new DatabaseTooOldError()
 }
 
 async function executedMigrations(db: Kysely<unknown>): Promise<string[]> {

@@ -56,7 +56,7 @@ async function openMigratedPostgres(
   const { connectPostgres, openPostgres } = await import('./postgres.ts')
   const migrating = connectPostgres<unknown>(url, onLost)
   try {
-    const what = `The PostgreSQL database ${nameIn(url)}`
+    const what = `The PostgreSQL database ${databaseNameIn(url)}`
     await sql`select 1`.execute(migrating).catch(error => {
       throw new DatabaseUnreachableError(what, error)
     })
@@ -68,7 +68,7 @@ async function openMigratedPostgres(
 }
 
 /** Host and database, without user and password. */
-function nameIn(url: string): string {
+export function databaseNameIn(url: string): string {
   if (!URL.canParse(url)) return 'of database.url'
   const { host, pathname, searchParams } = new URL(url)
   return `${pathname.slice(1)} on ${host || (searchParams.get('host') ?? 'this machine')}`

@@ -3,7 +3,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import { Pool, type PoolConfig, types } from 'pg'
 import { MASTER_LIMITS } from '../limits.ts'
 import { withHooks } from './after-commit.ts'
-import type { Database, Tx } from './database.ts'
+import { type Database, refuseToWrite, type Tx } from './database.ts'
 import type { Tables } from './tables.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -37,8 +37,18 @@ export function openPostgres(url: string, onLost: (error: Error) => void): Datab
   }
 }
 
-export function connectPostgres<T>(url: string, onLost: (error: Error) => void): Kysely<T> {
-  const pool = new Pool(poolConfig(url))
+/** For a command that only looks: the server refuses every change in these sessions. */
+export function openPostgresToRead(url: string, onLost: (error: Error) => void): Database {
+  const read = connectPostgres<Tables>(url, onLost, { options: '-c default_transaction_read_only=on' })
+  return { engine: 'postgresql', read, write: refuseToWrite, close: () => read.destroy() }
+}
+
+export function connectPostgres<T>(
+  url: string,
+  onLost: (error: Error) => void,
+  more: PoolConfig = {},
+): Kysely<T> {
+  const pool = new Pool({ ...poolConfig(url), ...more })
   pool.on('error', onLost)
   return new Kysely<T>({ dialect: new PostgresDialect({ pool }) })
 }

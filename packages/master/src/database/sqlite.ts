@@ -14,7 +14,7 @@ import {
 } from 'kysely'
 import { MASTER_LIMITS } from '../limits.ts'
 import { withHooks } from './after-commit.ts'
-import type { Database, Tx } from './database.ts'
+import { type Database, refuseToWrite, type Tx } from './database.ts'
 import type { Tables } from './tables.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -40,6 +40,22 @@ export function openSqlite(file: string): Database {
       await writer.destroy()
       closeQuietly(read_connection)
       closeQuietly(write_connection)
+    },
+  }
+}
+
+/** For a command that only looks, beside a running master: it cannot write, whatever it is asked. */
+export function openSqliteToRead(file: string): Database {
+  const connection = new Connection(file, { readonly: true })
+  connection.run(`PRAGMA busy_timeout = ${MASTER_LIMITS.sqlite_busy_ms}`)
+  const read = new Kysely<Tables>({ dialect: new BunSqliteDialect(connection) })
+  return {
+    engine: 'sqlite',
+    read,
+    write: refuseToWrite,
+    close: async () => {
+      await read.destroy()
+      closeQuietly(connection)
     },
   }
 }

@@ -1,6 +1,9 @@
 import type {
   ApiKeyTable,
+  IdentityProviderTable,
+  IdentityTable,
   InvitationTable,
+  PendingLoginTable,
   ResetLinkTable,
   RoleBindingTable,
   RoleTable,
@@ -41,6 +44,9 @@ export interface Tables {
   invitations: InvitationTable
   reset_links: ResetLinkTable
   api_keys: ApiKeyTable
+  identity_providers: IdentityProviderTable
+  identities: IdentityTable
+  pending_logins: PendingLoginTable
   // http
   idempotency_keys: IdempotencyTable
   // database
@@ -93,6 +99,8 @@ interface DataKeyTable {
   id: string
   /** AES-256-GCM under the master key, base64url of nonce, ciphertext and tag. */
   wrapped_key: string
+  /** Which master key that is: a fingerprint that tells nothing of it. Null until a start after migration 0004. */
+  master_key_id: string | null
   created_at: string
   retired_at: string | null
 }

@@ -1,6 +1,6 @@
 import type { AgentFacts, Deployment, Kind, Labels } from '@nxmesh/contract'
 import { callerWith, openTestAccess } from '../access/testing.ts'
-import { makeAuditLog } from '../audit/audit-service.ts'
+import { openTestAudit } from '../audit/testing.ts'
 import type { Channel } from '../channel/channel.ts'
 import type { ConfigService } from '../config/config.ts'
 import { makeConfigService } from '../config/config-service.ts'
@@ -72,7 +72,7 @@ export async function openWorld(db: Database, times: Partial<DeliveryTimes> = {}
         return await db.write(work)
       },
     }
-    const audit = makeAuditLog({ db, now, newId })
+    const audit = openTestAudit(db, now)
     const tenancy = makeTenancy({ audit, now, newId })
     const channel: Channel = {
       send(agent_id, message) {

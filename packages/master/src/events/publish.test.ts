@@ -9,6 +9,7 @@ import { forEachEngine } from '../database/testing.ts'
 import { makeRecorder } from '../deployments/recorder.ts'
 import { newRun } from '../deployments/run.ts'
 import { newId } from '../ids.ts'
+import { makeHomes } from '../tenancy/homes.ts'
 import type { ChangeReaders } from './events.ts'
 import { makePublisher, type PublishTo } from './publish.ts'
 
@@ -48,7 +49,7 @@ forEachEngine((_engine, open) => {
     })
     const event = { action: 'thing.update', object_type: 'thing', workspace_id }
     const auditOf = (to: ReturnType<typeof start>) =>
-      makeAuditLog({ db, now, newId, appended: to.changes.audit })
+      makeAuditLog({ db, now, newId, organizationOf: makeHomes(), appended: to.changes.audit })
 
     test('is told after its commit, not before', async () => {
       const to = start()

@@ -14,12 +14,12 @@ import { nobody } from '../access/nobody.ts'
 import { type Answer, errorAnswer } from './answer.ts'
 import type { BodyRoom } from './body-room.ts'
 import type { Connection } from './connection.ts'
+import { type Browser, browserOf, loginCookie, refreshCookie } from './cookies.ts'
 import type { HeldRequests } from './held-requests.ts'
 import { type Idempotency, requestHash } from './idempotency.ts'
 import { etagOf, parseIfMatch, refuseForeignOrigin } from './preconditions.ts'
 import type { RateLimiter } from './rate-limiter.ts'
 import { type BodyLimits, parseBody, readBody } from './read-body.ts'
-import { type Browser, browserOf, refreshCookie } from './refresh-cookie.ts'
 import { addressKey } from './token-buckets.ts'
 
 export interface Incoming {
@@ -63,6 +63,8 @@ interface RouteResult {
   readonly body: unknown
   readonly etag?: number
   readonly refresh_token?: string | null
+  readonly login_binding?: string
+  readonly location?: string
 }
 
 const NOTHING = z.strictObject({})
@@ -89,7 +91,7 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
         )
       : NO_BYTES
     const { params, query, body } = parse(incoming, bytes)
-    const browser = row.cookie ? { browser: browserOf(request.headers) } : {}
+    const browser = row.cookie ? { browser: browserOf(request.headers, connection.tls) } : {}
     const asked = { caller, params, query, body, if_match, url, ...browser }
     const result = () => (waits(query) ? deps.held.run(connection, () => route(asked)) : route(asked))
     const work = async () => answerOf(row, await result(), connection.tls)
@@ -192,13 +194,16 @@ function queryOf(url: string): Record<string, string> | null {
 
 const waits = (query: unknown): boolean => (query as { wait?: string } | null)?.wait !== undefined
 
-function answerOf(row: Endpoint, { body, etag, refresh_token }: RouteResult, tls: boolean): Answer {
+function answerOf(row: Endpoint, result: RouteResult, tls: boolean): Answer {
+  const { body, etag, refresh_token, login_binding, location } = result
   return {
     status: row.status,
-    body: row.status === 204 ? null : JSON.stringify(body),
+    body: row.response ? JSON.stringify(body) : null,
     headers: {
       ...(etag === undefined ? {} : { etag: etagOf(etag) }),
       ...(refresh_token === undefined ? {} : { 'set-cookie': refreshCookie(refresh_token, tls) }),
+      ...(login_binding === undefined ? {} : { 'set-cookie': loginCookie(login_binding, tls) }),
+      ...(location === undefined ? {} : { location }),
     },
   }
 }

@@ -66,7 +66,7 @@ export function makeIdempotency({ database, secrets, log, now }: IdempotencyDeps
 
   const first = async (row: IdempotencyRow, work: () => Promise<Answer>): Promise<Answer> => {
     const kept = await begin(row)
-    if (kept) return reopened(secrets, identityOf(row), kept)
+    if (kept) return await reopened(secrets, identityOf(row), kept)
     const answer = await work()
     // The work is done whether or not its answer can be kept.
     await keep(row, answer).catch(error =>
@@ -107,15 +107,19 @@ export function requestHash(method: string, path: string, body: Uint8Array): str
 
 const identityOf = (row: IdempotencyRow) => `idempotency_keys/${row.principal_id}/${row.idempotency_key}`
 
-function reopened(
+async function reopened(
   secrets: Secrets,
   identity: string,
   kept: { status: number; body: string | null; headers_json: string | null },
-): Answer {
+): Promise<Answer> {
   const headers = JSON.parse(kept.headers_json ?? '{}') as Record<string, string>
+  const body =
+    kept.body === null
+      ? null
+      : Buffer.from(await secrets.open(kept.body, identity, { purpose: 'idempotent_answer' })).toString()
   return {
     status: kept.status,
-    body: kept.body === null ? null : Buffer.from(secrets.open(kept.body, identity)).toString(),
+    body,
     headers: { ...headers, 'idempotent-replayed': 'true' },
   }
 }

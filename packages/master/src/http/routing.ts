@@ -8,7 +8,7 @@ import type {
   ResponseOf,
 } from '@nxmesh/contract'
 import type { Caller } from '../access/caller.ts'
-import type { Browser } from './refresh-cookie.ts'
+import type { Browser } from './cookies.ts'
 
 /** What a route gets: everything parsed and the caller authorized for the endpoint's permission (not yet for the object). */
 export interface RouteRequest<E extends Endpoint> {
@@ -28,8 +28,12 @@ export interface RouteAnswer<E extends Endpoint> {
   readonly body: ResponseOf<E>
   /** Version number for the `ETag: "v3"`. */
   readonly etag?: number
-  /** For the cookie, null to take it away; absent: it stays as it is. */
+  /** For the cookie, null to take it away; absent: it stays as it is. At most one of the two cookies is set by an answer. */
   readonly refresh_token?: string | null
+  /** For the cookie that a log-in at an identity provider is bound to. */
+  readonly login_binding?: string
+  /** Where the browser goes on, for endpoints of status 302. */
+  readonly location?: string
 }
 
 export type Route<E extends Endpoint> = (request: RouteRequest<E>) => Promise<RouteAnswer<E>>

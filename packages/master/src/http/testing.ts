@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { ApiError, BASE_PATH, type Client, ENDPOINTS, makeClient } from '@nxmesh/contract'
 import pino from 'pino'
 import { makeAccess } from '../access/access-service.ts'
-import { makeAccessArea } from '../access/make-access.ts'
+import { type AccessDeps, makeAccessArea } from '../access/make-access.ts'
 import type { Standings } from '../access/standing.ts'
-import { makeAuditLog } from '../audit/audit-service.ts'
+import { openTestAudit } from '../audit/testing.ts'
 import type { Database } from '../database/database.ts'
 import { openDatabase } from '../database/open-database.ts'
 import { newId } from '../ids.ts'
@@ -50,6 +50,9 @@ export interface TestOptions {
   readonly contents?: readonly TenantContents[]
   readonly originsChanged?: WorkspacesDeps['originsChanged']
   readonly rates?: HttpDeps['rates']
+  /** How identity providers are asked; the default is the plain fetch, which reaches loopback. */
+  readonly outgoing?: AccessDeps['outgoing']
+  readonly provider_endpoints?: AccessDeps['provider_endpoints']
   readonly body_ms?: HttpDeps['body_ms']
 }
 
@@ -64,7 +67,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
   const log = pino({}, { write: (line: string) => void logged.push(line) })
   const common = {
     database,
-    audit: makeAuditLog({ db: database, now: clock.now, newId }),
+    audit: openTestAudit(database, clock.now),
     log,
     now: clock.now,
     newId,
@@ -78,6 +81,8 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     access: makeAccess(places),
     tenancy: makeTenancy(common),
     masterUrl: () => ORIGIN,
+    outgoing: options.outgoing ?? { fetch: (url, init) => fetch(url, init as RequestInit) },
+    ...(options.provider_endpoints ? { provider_endpoints: options.provider_endpoints } : {}),
   })
   const tenancy = makeTenancyArea({
     ...common,

@@ -19,6 +19,8 @@ export function encrypt(key: Uint8Array, plaintext: Uint8Array, identity: string
 /** Throws when key, identity or any byte differs from what was encrypted. */
 export function decrypt(key: Uint8Array, sealed: string, identity: string): Uint8Array {
   const bytes = Buffer.from(sealed, 'base64url')
+  // Decoding skips what it does not know; a value must be written in its one way.
+  if (bytes.toString('base64url') !== sealed) throw new Error('is not base64url')
   if (bytes.byteLength < NONCE_BYTES + TAG_BYTES) throw new Error('too short to be a sealed value')
   const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, NONCE_BYTES), {
     authTagLength: TAG_BYTES,

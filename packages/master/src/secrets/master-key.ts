@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { execFile } from 'node:child_process'
+import { createHmac, randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { exposed, requirePrivate, writeFileDurably } from '../files.ts'
 import { MASTER_LIMITS } from '../limits.ts'
@@ -7,6 +7,21 @@ import { MASTER_LIMITS } from '../limits.ts'
 const KEY_BYTES = 32
 /** What a line of an environment file begins with. */
 const VARIABLE = 'NXMESH_MASTER_KEY='
+
+/** A rotation that may not or cannot be: nothing was changed. */
+export class RotationError extends Error {
+  override readonly name = 'RotationError'
+}
+
+/**
+ * Names a key without telling anything of it: HMAC-SHA256 of a fixed text under the key, 128 bits in hex. The key is random
+ * bytes, so it cannot be found by trying.
+ */
+export function masterKeyId(key: Uint8Array): string {
+  return createHmac('sha256', key).update('nxmesh master key id').digest('hex').slice(0, 32)
+}
+
+export const newMasterKey = (): Uint8Array => randomBytes(KEY_BYTES)
 
 /** Where the master key comes from; exactly one, in the order of this list. */
 export interface MasterKeySource {
@@ -29,9 +44,10 @@ export class MasterKeyError extends Error {
  * Reads the 32 bytes of the master key (base64, base64url or hex). `first_start` says that nothing was sealed yet; only then a
  * missing key file is made, because a new key for old secrets would open none of them.
  */
-export function loadMasterKey(source: MasterKeySource, first_start: boolean): Uint8Array {
+export async function loadMasterKey(source: MasterKeySource, first_start: boolean): Promise<Uint8Array> {
   if (source.value !== null) return decode(source.value, 'master_key')
-  if (source.command !== null) return decode(runCommand(source.command), 'the output of master_key_command')
+  if (source.command !== null)
+    return decode(await runCommand(source.command), 'the output of master_key_command')
   if (!existsSync(source.file)) {
     if (!source.may_create) throw new MasterKeyError(`The master key file ${source.file} does not exist.`)
     if (!first_start) {
@@ -39,10 +55,20 @@ export function loadMasterKey(source: MasterKeySource, first_start: boolean): Ui
         `The master key file ${source.file} is missing, and the database holds secrets sealed under it. Put it back; a new key cannot open them.`,
       )
     }
-    writeFileDurably(source.file, `${randomBytes(KEY_BYTES).toString('base64url')}\n`)
+    writeKeyFile(source.file, newMasterKey())
   }
   requireKeyMode(source)
   return decode(readKeyFile(source.file), source.file)
+}
+
+export function writeKeyFile(file: string, key: Uint8Array): void {
+  writeFileDurably(file, `${Buffer.from(key).toString('base64url')}\n`)
+}
+
+/** Where the operator finds the setting that names the key. */
+export function nameOfSource(source: MasterKeySource): string {
+  if (source.value !== null) return 'master_key (NXMESH_MASTER_KEY)'
+  return source.command !== null ? 'master_key_command' : `the master key file ${source.file}`
 }
 
 const WHAT = 'The master key file'
@@ -71,18 +97,22 @@ function readKeyFile(file: string): string {
     : text
 }
 
-function runCommand(command: string): string {
-  const ran = spawnSync('sh', ['-c', command], {
+function runCommand(command: string): Promise<string> {
+  const options = {
     encoding: 'utf8',
     timeout: MASTER_LIMITS.master_key_command_ms,
     maxBuffer: MASTER_LIMITS.key_file_bytes,
-    stdio: ['ignore', 'pipe', 'inherit'],
+  } as const
+  return new Promise((resolve, reject) => {
+    const ran = execFile('sh', ['-c', command], options, (error, stdout, stderr) => {
+      process.stderr.write(stderr)
+      if (!error) return resolve(stdout)
+      const { code, signal } = error
+      const why = typeof code === 'number' ? `it ended with status ${code}` : (signal ?? error.message)
+      reject(new MasterKeyError(`master_key_command gave no key: ${why}.`))
+    })
+    ran.stdin?.end()
   })
-  if (ran.error || ran.status !== 0) {
-    const why = ran.error ? ran.error.message : `it ended with ${ran.signal ?? `status ${ran.status}`}`
-    throw new MasterKeyError(`master_key_command gave no key: ${why}.`)
-  }
-  return ran.stdout
 }
 
 function decode(text: string, where: string): Uint8Array {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { ApiError, Client } from '@nxmesh/contract'
-import { makeAuditLog } from '../audit/audit-service.ts'
+import { openTestAudit } from '../audit/testing.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { closeTestApps, codeOf, openTestApp, type TestApp } from '../http/testing.ts'
 import { newId } from '../ids.ts'
@@ -20,7 +20,7 @@ forEachEngine((_engine, open) => {
     })
     client = (await app.owner()).client
     const { now } = app.clock
-    tenancy = makeTenancy({ audit: makeAuditLog({ db: app.database, now, newId }), now, newId })
+    tenancy = makeTenancy({ audit: openTestAudit(app.database, now), now, newId })
   })
   const organization = async (slug: string) =>
     (await client.call('organizations_create', { body: { name: slug.toUpperCase(), slug } })).data

@@ -1,13 +1,16 @@
 import { ApiError, BASE_PATH, type Client, makeClient, ROLE_IDS, type RoleName } from '@nxmesh/contract'
 import pino from 'pino'
+import { makeAuditLog } from '../audit/audit-service.ts'
 import { type Composed, compose } from '../compose.ts'
 import type { Database } from '../database/database.ts'
+import { makePublisher } from '../events/publish.ts'
 import { everyClass } from '../http/rate-limiter.ts'
 import { OWNER } from '../http/testing.ts'
 import { newId } from '../ids.ts'
 import { makeOutgoing } from '../outgoing/make-outgoing.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
+import { makeHomes } from './homes.ts'
 
 const URL_OF_MASTER = 'https://master.test:8443'
 const NO_RATE = everyClass({ burst: 1_000_000, per_s: 1_000_000 })
@@ -38,11 +41,15 @@ export interface User {
 }
 
 function composeTest(db: Database, secrets: Secrets): Composed {
+  const publisher = makePublisher()
+  const now = () => new Date()
   return compose({
     db,
     secrets,
+    publisher,
+    audit: makeAuditLog({ db, now, newId, organizationOf: makeHomes(), appended: publisher.changes.audit }),
     log: pino({ level: 'silent' }),
-    now: () => new Date(),
+    now,
     newId,
     masterUrl: () => URL_OF_MASTER,
     caFingerprint: () => 'ab'.repeat(32),
