@@ -248,17 +248,22 @@ export const SAMPLES: Readonly<Record<OperationId, Sample>> = {
   organization_workspaces_create: {
     make: async (world, { organization_id }) => ({
       params: { id: organization_id },
-      body: { name: 'x', slug: world.fresh('ws') },
+      body: { name: world.fresh('ws'), slug: world.fresh('ws') },
     }),
   },
   workspaces_list: { make: none, filtered: 'everywhere' },
   workspaces_create: {
     make: async (world, { organization_id }) => ({
-      body: { organization_id, name: 'x', slug: world.fresh('ws') },
+      body: { organization_id, name: world.fresh('ws'), slug: world.fresh('ws') },
     }),
   },
   workspaces_get: { make: atWorkspace },
-  workspaces_update: { make: withBody(atWorkspace, { name: 'renamed' }) },
+  workspaces_update: {
+    make: async (world, at, level) => ({
+      ...(await atWorkspace(world, at, level)),
+      body: { name: world.fresh('renamed') },
+    }),
+  },
   workspaces_delete: { make: atWorkspace, also: ['CONFIRMATION_REQUIRED'] },
 
   agents_register: { make: none },
