@@ -102,14 +102,10 @@ export async function deleteAgent(tx: Tx, id: string): Promise<void> {
 
 /** At most `limit` of a workspace; their keys go with them. Answers which. */
 export async function deleteSomeAgents(tx: Tx, workspace_id: string, limit: number): Promise<string[]> {
-  const rows = await tx
-    .deleteFrom('agents')
-    .where('id', 'in', eb =>
-      eb.selectFrom('agents').select('id').where('workspace_id', '=', workspace_id).limit(limit),
-    )
-    .returning('id')
-    .execute()
-  return rows.map(row => row.id)
+  const found = tx.selectFrom('agents').select('id').where('workspace_id', '=', workspace_id)
+  const ids = (await found.limit(limit).execute()).map(row => row.id)
+  if (ids.length > 0) await tx.deleteFrom('agents').where('id', 'in', ids).execute()
+  return ids
 }
 
 // --- Bootstrap tokens ---

@@ -8,8 +8,8 @@ import {
 } from './contents-store.ts'
 import { CONFIG_KINDS } from './kinds/registry.ts'
 
-/** Resources of one transaction: far below the limits of both engines for parameters. */
-const RESOURCES_AT_ONCE = 300
+/** Resources of one transaction, each with statements of its own. */
+const RESOURCES_AT_ONCE = 100
 
 /** The configuration of tenants. Nobody reaches it without its workspace, so it goes in steps. */
 export const configContents: TenantContents = {
@@ -24,11 +24,15 @@ export const configContents: TenantContents = {
 
   async purge(tx, workspace_id, max_rows) {
     const ids = await someResources(tx, workspace_id, Math.min(RESOURCES_AT_ONCE, max_rows))
-    if (ids.length === 0) return 0
-    const versions = await deleteVersions(tx, ids, max_rows)
-    // Of many versions there may be more: the resources stay until the next step.
-    if (versions === max_rows) return versions
-    await deleteResources(tx, ids)
-    return versions + ids.length
+    const emptied: string[] = []
+    let rows = 0
+    for (const id of ids) {
+      rows += await deleteVersions(tx, id, max_rows - rows)
+      // There may be more of this one: it stays until the next step.
+      if (rows >= max_rows) break
+      emptied.push(id)
+    }
+    if (emptied.length > 0) await deleteResources(tx, emptied)
+    return rows + emptied.length
   },
 }

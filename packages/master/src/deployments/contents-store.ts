@@ -49,18 +49,18 @@ export async function deleteDeployments(tx: Tx, workspace_id: string, limit: num
 }
 
 async function deleteTargets(tx: Tx, deployment_id: string, limit: number): Promise<number> {
-  const done = await tx
-    .deleteFrom('deployment_targets')
+  const found = tx
+    .selectFrom('deployment_targets')
+    .select('agent_id')
     .where('deployment_id', '=', deployment_id)
-    .where('agent_id', 'in', eb =>
-      eb
-        .selectFrom('deployment_targets')
-        .select('agent_id')
-        .where('deployment_id', '=', deployment_id)
-        .limit(limit),
-    )
-    .executeTakeFirst()
-  return Number(done.numDeletedRows)
+  const agent_ids = (await found.limit(limit).execute()).map(row => row.agent_id)
+  if (agent_ids.length > 0)
+    await tx
+      .deleteFrom('deployment_targets')
+      .where('deployment_id', '=', deployment_id)
+      .where('agent_id', 'in', agent_ids)
+      .execute()
+  return agent_ids.length
 }
 
 const NUMBERS = { releases: 'number', release_items: 'from_number' } as const
