@@ -1,6 +1,7 @@
 import { LIMITS, type Permission, type Principal } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import type { Database } from '../database/database.ts'
+import { keepNewest } from '../keep-newest.ts'
 import { unionOf } from './access-rules.ts'
 import { type ApiKeyRow, apiKeyByHash, apiKeyById, touchApiKey } from './api-keys-store.ts'
 import type { Caller, Grant } from './caller.ts'
@@ -72,7 +73,7 @@ export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
     const found = await find(deps, token, hash, now_ms)
     cache.delete(hash)
     // What was read while something was being revoked may be that very thing.
-    if (found && forgotten === forgotten_before) remember(cache, hash, found)
+    if (found && forgotten === forgotten_before) keepNewest(cache, hash, found, LIMITS.token_cache_entries)
     return found
   }
 
@@ -121,14 +122,6 @@ export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
     },
     onForget: listener => void listeners.push(listener),
   }
-}
-
-function remember(cache: Map<string, Verified>, hash: string, verified: Verified): void {
-  if (cache.size >= LIMITS.token_cache_entries) {
-    const oldest = cache.keys().next()
-    if (!oldest.done) cache.delete(oldest.value)
-  }
-  cache.set(hash, verified)
 }
 
 async function find(

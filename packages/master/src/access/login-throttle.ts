@@ -1,5 +1,6 @@
 import { ApiError, LIMITS } from '@nxmesh/contract'
 import { addressKey, makeTokenBuckets } from '../http/token-buckets.ts'
+import { keepNewest } from '../keep-newest.ts'
 
 /** How much the place that an attempt comes from is trusted, from most to least: who is trusted more is served before. */
 export type Standing = 'known' | 'clean' | 'suspicious'
@@ -54,11 +55,7 @@ export function makeLoginThrottle(now: () => Date): LoginThrottle {
       return 'suspicious'
     },
     failed(ip_address) {
-      const address = addressKey(ip_address)
-      failed_ms.delete(address)
-      failed_ms.set(address, now().getTime())
-      const oldest = failed_ms.size > LIMITS.rate_keys ? failed_ms.keys().next() : null
-      if (oldest && !oldest.done) failed_ms.delete(oldest.value)
+      keepNewest(failed_ms, addressKey(ip_address), now().getTime(), LIMITS.rate_keys)
     },
     succeeded(ip_address, email) {
       addresses.giveBack(addressKey(ip_address))

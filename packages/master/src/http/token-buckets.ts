@@ -1,3 +1,5 @@
+import { keepNewest } from '../keep-newest.ts'
+
 /** `burst` may come at once; `per_s` flow in each second after that. */
 export interface BucketRule {
   readonly burst: number
@@ -22,15 +24,12 @@ export function makeTokenBuckets(rule: BucketRule, max_keys: number, now: () => 
 
   const fill = (key: string): Bucket => {
     const at_ms = now().getTime()
-    const known = buckets.get(key)
-    const bucket = known ?? { tokens: rule.burst, at_ms }
+    const bucket = buckets.get(key) ?? { tokens: rule.burst, at_ms }
     // A clock that was set back adds nothing and takes nothing away.
     const passed_s = Math.max(0, at_ms - bucket.at_ms) / 1_000
     bucket.tokens = Math.min(rule.burst, bucket.tokens + passed_s * rule.per_s)
     bucket.at_ms = at_ms
-    if (known) buckets.delete(key)
-    else if (buckets.size >= max_keys) forgetOldest(buckets)
-    buckets.set(key, bucket)
+    keepNewest(buckets, key, bucket, max_keys)
     return bucket
   }
 
@@ -46,11 +45,6 @@ export function makeTokenBuckets(rule: BucketRule, max_keys: number, now: () => 
       if (bucket) bucket.tokens = Math.min(rule.burst, bucket.tokens + 1)
     },
   }
-}
-
-function forgetOldest(buckets: Map<string, Bucket>): void {
-  const oldest = buckets.keys().next()
-  if (!oldest.done) buckets.delete(oldest.value)
 }
 
 /** What stands for an address in a limit: an IPv6 customer has a whole /64 (RFC 6177), so that counts as one. */
