@@ -23,7 +23,7 @@ import {
 } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
-import { type Passwords, placeOf } from './passwords.ts'
+import { known, type Passwords } from './passwords.ts'
 import { badLink, invitationOf, noInvitation, scopeOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
 import { requireGivable, type Wanted } from './role-places.ts'
@@ -166,9 +166,8 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
       const offered = await look(anonymous, token_hash)
       if (await userByEmail(database.read, offered.email)) throw hasAccount()
       const called = name ?? offered.name ?? offered.email
-      await requireGoodPassword(password, [called, offered.email, offered.email.split('@')[0] ?? ''])
-      const place = placeOf(anonymous)
-      const password_hash = await passwords.hash(password, place)
+      await requireGoodPassword(password, { name: called, email: offered.email })
+      const password_hash = await passwords.hash(password, known(anonymous))
       const begun = await database.write(async tx => {
         const row = await take(tx, token_hash)
         if (await userByEmail(tx, row.email)) throw hasAccount()

@@ -14,14 +14,14 @@ const commonPasswords = () => {
 
 /**
  * The policy for new passwords (NIST SP 800-63B section 3.1.1.2): length, which the contract asks, and nothing that guessers
- * try first. Throws VALIDATION_ERROR for the field. `personal`: what people use who think of nothing else, e.g. their e-mail.
+ * try first: name and e-mail are what people use who think of nothing else. Throws VALIDATION_ERROR for the field.
  */
 export async function requireGoodPassword(
   password: string,
-  personal: readonly string[],
+  { name, email }: { readonly name: string; readonly email: string },
   field = 'password',
 ): Promise<void> {
-  const problem = await problemOf(password, personal)
+  const problem = await problemOf(password, [name, email, email.split('@')[0] ?? ''])
   if (problem === null) return
   throw new ApiError('VALIDATION_ERROR', 'This password is too easy to guess', {
     details: [{ field, message: problem }],
