@@ -1,11 +1,10 @@
 import { join } from 'node:path'
 import { makeClient } from '@nxmesh/contract/client'
 import { loadConfig, startMaster } from '@nxmesh/master'
-import { findResource, listResources, parseData, type ResourceRow } from '@nxmesh/master/config/config-store'
+import { parseData, type ResourceRow } from '@nxmesh/master/config/config-store'
 import { openDatabase } from '@nxmesh/master/database/open-database'
 import { everyClass } from '@nxmesh/master/http/rate-limiter'
 import { workspaceOf } from '@nxmesh/master/tenancy/tenancy-rules'
-import { countWorkspaces, listWorkspaces } from '@nxmesh/master/tenancy/tenancy-store'
 import { Hono } from 'hono'
 import pino from 'pino'
 import { locationsOf } from './hosts.ts'
@@ -31,25 +30,26 @@ const base_url = master.plain_url ?? ''
 const { api_key, workspace_id, id } = await fill()
 const db = await openDatabase(config.database_url, error => console.error(error))
 
+/** The queries of the floor are written here, as one writes them: what the product does to be quicker is the product's. */
+const resources = () =>
+  db.read.selectFrom('resources').where('kind', '=', 'virtual_host').where('deleted_at', 'is', null)
+
 const bare = new Hono()
 bare.get('/workspaces', async context => {
-  const filter = { organization_id: null, reach: { organization_ids: [], workspace_ids: [workspace_id] } }
-  const [rows, total] = await Promise.all([
-    listWorkspaces(db.read, filter, { limit: PAGE, offset: 0 }),
-    countWorkspaces(db.read, filter),
-  ])
+  const found = db.read.selectFrom('workspaces').where('id', 'in', [workspace_id])
+  const rows = await found.selectAll().orderBy('created_at').orderBy('id').limit(PAGE).offset(0).execute()
+  const { total } = await found.select(eb => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
   return context.json({ data: rows.map(workspaceOf), meta: { total } })
 })
 bare.get('/:id', async context => {
-  const row = await findResource(db.read, 'virtual_host', context.req.param('id'))
+  const row = await resources().selectAll().where('id', '=', context.req.param('id')).executeTakeFirst()
   return row ? context.json({ data: plain(row) }) : context.notFound()
 })
 bare.get('/', async context => {
-  const { items, total } = await listResources(db.read, 'virtual_host', [workspace_id], {
-    limit: PAGE,
-    offset: 0,
-  })
-  return context.json({ data: items.map(plain), meta: { total } })
+  const found = resources().where('workspace_id', '=', workspace_id)
+  const rows = await found.selectAll().orderBy('id').limit(PAGE).offset(0).execute()
+  const { total } = await found.select(eb => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+  return context.json({ data: rows.map(plain), meta: { total } })
 })
 const floor = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: bare.fetch })
 

@@ -33,7 +33,7 @@ const blocks = [...firstMinutes.matchAll(/^```(sh)?\n([\s\S]*?)^```$/gm)].map(([
 /** What the reader types after `npm start`, with this demo's ports in place of the usual ones. */
 function script(backend_port: number): string {
   const typed = blocks.filter(({ sh, text }) => sh && !text.startsWith('npm start'))
-  expect(typed.length).toBe(4)
+  expect(typed.length).toBe(5)
   return typed
     .map(({ text }) => text)
     .join('')

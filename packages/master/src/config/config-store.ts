@@ -1,6 +1,8 @@
 import type { Kind, Principal } from '@nxmesh/contract'
 import { sql } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import { prepared } from '../database/prepared.ts'
+import { totalOf } from '../database/total-of.ts'
 import type { NamedResource, ResourceData } from './config-rules.ts'
 
 export interface ResourceRow {
@@ -24,14 +26,17 @@ export interface ReferenceRow {
 /** Rows of one statement: far below the limits of both engines for parameters. */
 const ROWS_AT_ONCE = 300
 
-export async function findResource(q: Queryable, kind: Kind, id: string): Promise<ResourceRow | undefined> {
-  return await q
+const resourceById = prepared<{ kind: Kind; id: string }, ResourceRow>((db, value) =>
+  db
     .selectFrom('resources')
     .selectAll()
-    .where('id', '=', id)
-    .where('kind', '=', kind)
-    .where('deleted_at', 'is', null)
-    .executeTakeFirst()
+    .where('id', '=', value('id'))
+    .where('kind', '=', value('kind'))
+    .where('deleted_at', 'is', null),
+)
+
+export async function findResource(q: Queryable, kind: Kind, id: string): Promise<ResourceRow | undefined> {
+  return (await resourceById(q, { kind, id }))[0]
 }
 
 /** Also one that is deleted: its versions stay readable. */
@@ -45,13 +50,46 @@ export async function workspaceOfResource(q: Queryable, kind: Kind, id: string):
   return row?.workspace_id
 }
 
+interface ListedResources {
+  readonly kind: Kind
+  readonly workspace_id: string
+  readonly limit: number
+  readonly offset: number
+}
+
+const ofWorkspace = (db: Queryable, kind: Kind, workspace_id: string) =>
+  db
+    .selectFrom('resources')
+    .where('kind', '=', kind)
+    .where('deleted_at', 'is', null)
+    .where('workspace_id', '=', workspace_id)
+
+/** Those of one workspace are what is asked most. */
+const listOfWorkspace = prepared<ListedResources, ResourceRow>((db, value) =>
+  ofWorkspace(db, value('kind'), value('workspace_id'))
+    .selectAll()
+    .orderBy('id')
+    .limit(value('limit'))
+    .offset(value('offset')),
+)
+const countOfWorkspace = prepared<Pick<ListedResources, 'kind' | 'workspace_id'>, { total: number }>(
+  (db, value) =>
+    ofWorkspace(db, value('kind'), value('workspace_id')).select(eb => eb.fn.countAll<number>().as('total')),
+)
+
 export async function listResources(
   q: Queryable,
   kind: Kind,
   workspace_ids: readonly string[],
   slice: { limit: number; offset: number },
 ): Promise<{ items: ResourceRow[]; total: number }> {
-  if (workspace_ids.length === 0) return { items: [], total: 0 }
+  const [workspace_id] = workspace_ids
+  if (workspace_id === undefined) return { items: [], total: 0 }
+  if (workspace_ids.length === 1) {
+    const items = await listOfWorkspace(q, { kind, workspace_id, ...slice })
+    const total = await totalOf(slice, items.length, () => countResources(q, workspace_id, kind))
+    return { items, total }
+  }
   const found = q
     .selectFrom('resources')
     .where('kind', '=', kind)
@@ -63,14 +101,8 @@ export async function listResources(
 }
 
 export async function countResources(q: Queryable, workspace_id: string, kind: Kind): Promise<number> {
-  const { total } = await q
-    .selectFrom('resources')
-    .select(eb => eb.fn.countAll<number>().as('total'))
-    .where('workspace_id', '=', workspace_id)
-    .where('kind', '=', kind)
-    .where('deleted_at', 'is', null)
-    .executeTakeFirstOrThrow()
-  return Number(total)
+  const [row] = await countOfWorkspace(q, { kind, workspace_id })
+  return Number(row?.total ?? 0)
 }
 
 /** Names of resources that exist, in the order of their ids. */

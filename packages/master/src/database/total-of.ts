@@ -1,0 +1,9 @@
+/** How many there are in all: known without counting where a page is not full. */
+export async function totalOf(
+  { limit, offset }: { limit: number; offset: number },
+  on_page: number,
+  count: () => Promise<number>,
+): Promise<number> {
+  const is_last = on_page < limit && (on_page > 0 || offset === 0)
+  return is_last ? offset + on_page : await count()
+}
