@@ -243,23 +243,28 @@ export const SAMPLES: Readonly<Record<OperationId, Sample>> = {
   organizations_create: { make: async world => ({ body: { name: 'x', slug: world.fresh('org') } }) },
   organizations_get: { make: atOrganization },
   organizations_update: { make: withBody(atOrganization, { name: 'renamed' }) },
-  organizations_delete: { make: atOrganization, also: ['CONFIRMATION_REQUIRED', 'IN_USE'] },
+  organizations_delete: { make: atOrganization, also: ['CONFIRMATION_REQUIRED'] },
   organization_workspaces_list: { make: atOrganization, filtered: 'inside' },
   organization_workspaces_create: {
     make: async (world, { organization_id }) => ({
       params: { id: organization_id },
-      body: { name: 'x', slug: world.fresh('ws') },
+      body: { name: world.fresh('ws'), slug: world.fresh('ws') },
     }),
   },
   workspaces_list: { make: none, filtered: 'everywhere' },
   workspaces_create: {
     make: async (world, { organization_id }) => ({
-      body: { organization_id, name: 'x', slug: world.fresh('ws') },
+      body: { organization_id, name: world.fresh('ws'), slug: world.fresh('ws') },
     }),
   },
   workspaces_get: { make: atWorkspace },
-  workspaces_update: { make: withBody(atWorkspace, { name: 'renamed' }) },
-  workspaces_delete: { make: atWorkspace, also: ['CONFIRMATION_REQUIRED', 'IN_USE'] },
+  workspaces_update: {
+    make: async (world, at, level) => ({
+      ...(await atWorkspace(world, at, level)),
+      body: { name: world.fresh('renamed') },
+    }),
+  },
+  workspaces_delete: { make: atWorkspace, also: ['CONFIRMATION_REQUIRED'] },
 
   agents_register: { make: none },
   agents_list: { make: inWorkspace },

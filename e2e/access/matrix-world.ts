@@ -59,7 +59,8 @@ export async function openMatrixWorld(): Promise<MatrixWorld> {
   const organization = async () =>
     (await root.call('organizations_create', { body: { name: 'x', slug: fresh('org') } })).data.id
   const place = async (organization_id: string): Promise<Place> => {
-    const body = { organization_id, name: 'x', slug: fresh('ws') }
+    const slug = fresh('ws')
+    const body = { organization_id, name: slug, slug }
     return { organization_id, workspace_id: (await root.call('workspaces_create', { body })).data.id }
   }
   const home = await organization()

@@ -15,6 +15,7 @@ import { makeChannelServer } from './channel/make-channel.ts'
 import type { ConfigService } from './config/config.ts'
 import { configRoutes } from './config/config-routes.ts'
 import { makeConfigService } from './config/config-service.ts'
+import { configContents } from './config/contents.ts'
 import { versionReader } from './config/versions.ts'
 import type { Database } from './database/database.ts'
 import { deploymentsRoutes } from './deployments/deployments-routes.ts'
@@ -27,7 +28,7 @@ import { type HttpApp, type HttpDeps, makeHttpApp } from './http/make-http-app.t
 import type { Outgoing } from './outgoing/outgoing.ts'
 import type { Secrets } from './secrets/secrets.ts'
 import type { ChannelDoor } from './serve.ts'
-import { makeTenancyDoors } from './tenancy/make-tenancy.ts'
+import { makeTenancyArea } from './tenancy/make-tenancy.ts'
 import { makeOrigins } from './tenancy/origins.ts'
 import { makePlaces } from './tenancy/places.ts'
 import type { Tenancy } from './tenancy/tenancy.ts'
@@ -90,7 +91,7 @@ export function compose(base: Compose): Composed {
   const logOf = (component: string) => log.child({ component })
   const places = makePlaces(db)
   const access = makeAccess(places)
-  const common = { db, database: db, now, newId, access }
+  const common = { db, database: db, now, newId, access, places }
 
   // What everyone stands on.
   const { publisher } = base
@@ -102,7 +103,6 @@ export function compose(base: Compose): Composed {
     secrets,
     audit,
     tenancy,
-    places,
     masterUrl: base.masterUrl,
     outgoing: base.outgoing,
     log: logOf('access'),
@@ -164,6 +164,14 @@ export function compose(base: Compose): Composed {
   channel_server.listen(agents.listener)
   channel_server.listen(deployments.listener)
 
+  const tenants = makeTenancyArea({
+    ...common,
+    audit,
+    own: accounts.bindings.own,
+    originsChanged,
+    contents: [deployments.contents, configContents, fleet_doors.contents, accounts.contents],
+    log: logOf('tenancy'),
+  })
   const events = makeEvents({
     ...common,
     publisher,
@@ -184,13 +192,7 @@ export function compose(base: Compose): Composed {
     routes: {
       ...accounts.routes,
       ...auditRoutes(audit),
-      ...makeTenancyDoors({
-        ...common,
-        audit,
-        own: accounts.bindings.own,
-        usages: [agents.usage, config.usage],
-        originsChanged,
-      }),
+      ...tenants.routes,
       ...fleet_doors.routes,
       ...configRoutes(config),
       ...deploymentsRoutes(deployments),
@@ -218,6 +220,7 @@ export function compose(base: Compose): Composed {
     async recover() {
       await deployments.start()
       agents.start()
+      tenants.purger.wake()
     },
     closeSockets() {
       events.stop()
@@ -226,6 +229,7 @@ export function compose(base: Compose): Composed {
     async stop() {
       events.stop()
       await channel_server.stop()
+      await tenants.purger.stop()
       await deployments.stop()
       await agents.stop()
     },

@@ -29,6 +29,9 @@ export const MASTER_LIMITS = {
   /** That one list looks through when it names none. */
   workspaces_per_list: 2_000,
   workspace_places_cached: 20_000,
+  /** Of a deleted workspace, in one transaction. */
+  purge_rows: 1_000,
+  purge_retry_ms: 10_000,
   workspace_homes_cached: 20_000,
 
   // Access

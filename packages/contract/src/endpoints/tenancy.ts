@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import {
   Organization,
   OrganizationCreate,
@@ -8,12 +9,20 @@ import {
   WorkspacePatch,
 } from '../entities/tenancy.ts'
 import { list, PageQuery, single } from '../envelope.ts'
+import { LIMITS } from '../limits.ts'
 import { id } from '../values.ts'
 import { endpoint } from './endpoint.ts'
 import { IdParams } from './shared.ts'
 
 const denied = ['UNAUTHENTICATED', 'FORBIDDEN'] as const
 const tag = 'Tenancy'
+const ConfirmQuery = z.strictObject({
+  confirm: z
+    .string()
+    .max(LIMITS.slug_chars)
+    .optional()
+    .describe('The slug of what is deleted; without it the answer says what would go'),
+})
 
 export const tenancyEndpoints = {
   organizations_list: endpoint({
@@ -65,12 +74,13 @@ export const tenancyEndpoints = {
   organizations_delete: endpoint({
     method: 'DELETE',
     path: '/organizations/{id}',
-    summary: 'Delete an organization without workspaces',
+    summary: 'Delete an organization and everything in it',
     tag,
     access: 'organization:delete',
     params: IdParams,
+    query: ConfirmQuery,
     status: 204,
-    errors: [...denied, 'NOT_FOUND', 'IN_USE'],
+    errors: [...denied, 'NOT_FOUND', 'CONFIRMATION_REQUIRED'],
   }),
   organization_workspaces_list: endpoint({
     method: 'GET',
@@ -147,11 +157,12 @@ export const tenancyEndpoints = {
   workspaces_delete: endpoint({
     method: 'DELETE',
     path: '/workspaces/{id}',
-    summary: 'Delete an empty workspace',
+    summary: 'Delete a workspace and everything in it',
     tag,
     access: 'workspace:delete',
     params: IdParams,
+    query: ConfirmQuery,
     status: 204,
-    errors: [...denied, 'NOT_FOUND', 'IN_USE'],
+    errors: [...denied, 'NOT_FOUND', 'CONFIRMATION_REQUIRED'],
   }),
 }

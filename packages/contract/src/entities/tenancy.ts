@@ -20,6 +20,10 @@ export const OrganizationSettings = z.strictObject({
     .describe('Empty: the workspaces are isolated from each other'),
 })
 export type OrganizationSettings = z.infer<typeof OrganizationSettings>
+/** Of a change: what is left out stays. */
+const OrganizationSettingsPatch = z.strictObject({
+  cross_workspace_reads: OrganizationSettings.shape.cross_workspace_reads.unwrap().optional(),
+})
 
 export const Organization = z.object({
   id,
@@ -29,8 +33,13 @@ export const Organization = z.object({
   settings: OrganizationSettings,
 })
 export type Organization = z.infer<typeof Organization>
-export const OrganizationCreate = z.strictObject({ name, slug })
-export const OrganizationPatch = z.strictObject({ name: name.optional(), slug: slug.optional() })
+export const OrganizationCreate = z.strictObject({ name, slug, settings: OrganizationSettings.optional() })
+export const OrganizationPatch = z.strictObject({
+  name: name.optional(),
+  slug: slug.optional(),
+  settings: OrganizationSettingsPatch.optional(),
+})
+export type OrganizationPatch = z.infer<typeof OrganizationPatch>
 
 export const DeployMode = z.enum(['automatic', 'manual'])
 

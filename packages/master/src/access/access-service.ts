@@ -31,8 +31,13 @@ export function makeAccess(places: Places): Access {
     if (!caller.permissions.has(permission)) return false
     if (scope.type === 'instance')
       return caller.grants.some(one => one.organization_id === null && one.permissions.has(permission))
-    if (scope.type === 'organization')
-      return caller.grants.some(one => worthInOrganization(one, permission, scope.organization_id))
+    if (scope.type === 'organization') {
+      const { organization_id } = scope
+      if (!caller.grants.some(one => worthInOrganization(one, permission, organization_id))) return false
+      // A grant of the organization says that it is there, one of the instance does not.
+      const own = caller.grants.some(one => one.organization_id === organization_id)
+      return own || (await places.hasOrganization(organization_id))
+    }
     const place = await places.placeOf(scope.workspace_id)
     return (
       place !== null &&

@@ -126,7 +126,6 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
     },
 
     async create(caller, input) {
-      const role = await requireGivable(deps, database.read, caller, 'user:write', input)
       const { token_hash, link } = deps.links.make('invitation', LIMITS.invitation_h)
       const row: InvitationRow = {
         id: newId(),
@@ -141,12 +140,15 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
         created_at: now().toISOString(),
         expires_at: link.expires_at,
       }
-      await database.write(async tx => {
+      const role = await database.write(async tx => {
+        // Inside: the place may be deleted meanwhile.
+        const given = await requireGivable(deps, tx, caller, 'user:write', input)
         await clearInvitations(tx, row.created_at, row)
         if ((await countInvitations(tx, EVERYTHING, row.created_at)) >= LIMITS.invitations)
           throw new ApiError('LIMIT_REACHED', `${LIMITS.invitations} invitations wait already`)
         await insertInvitation(tx, row)
         await audit.append(tx, caller, { ...eventOf('create', row), after: publicOf(row) })
+        return given
       })
       return { ...invitationOf(row, new Map([[role.role_id, role]])), link }
     },

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database } from '../database/database.ts'
 import type { Secrets } from '../secrets/secrets.ts'
-import type { Tenancy } from '../tenancy/tenancy.ts'
+import type { Tenancy, TenantContents } from '../tenancy/tenancy.ts'
 import { type AccessRoutes, accessRoutes } from './access-routes.ts'
 import type { Places } from './access-service.ts'
 import { makeAccount } from './account-service.ts'
@@ -10,6 +10,7 @@ import { makeApiKeys } from './api-keys-service.ts'
 import { type Authenticator, makeAuthenticator } from './authenticator.ts'
 import { type Bindings, makeBindings } from './bindings-service.ts'
 import type { Access } from './caller.ts'
+import { accessContents } from './contents.ts'
 import { makeInvitations } from './invitations-service.ts'
 import { makeKeepers } from './keepers.ts'
 import { makeLinkMaker } from './link-maker.ts'
@@ -51,6 +52,7 @@ export interface AccessArea {
   readonly sessions: Sessions
   readonly setup: Setup
   readonly bindings: Bindings
+  readonly contents: TenantContents
   readonly routes: AccessRoutes & PeopleRoutes & OidcRoutes
 }
 
@@ -78,6 +80,7 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
     sessions,
     setup,
     bindings,
+    contents: accessContents(authenticator),
     routes: {
       ...accessRoutes({
         setup,

@@ -28,8 +28,7 @@ export async function requireGivable(
     const home = await deps.places.placeOf(workspace_id)
     if (home?.organization_id !== organization_id)
       throw invalid('workspace_id', 'is no workspace of this organization')
-  } else if (organization_id !== null && !(await deps.places.hasOrganization(organization_id)))
-    throw invalid('organization_id', 'is no organization')
+  }
   const found = await roleBehind(db, role)
   // A role of another organization looks like none: ids must not tell what others have.
   if (!found || (found.home !== null && found.home !== organization_id))

@@ -108,10 +108,11 @@ export function makeRoles(deps: RolesDeps): Roles {
     },
 
     async create(caller, { organization_id, name, permissions }) {
-      await access.require(caller, 'role:write', scopeOf(organization_id))
       requireForOrganization(permissions)
-      requireMayGive(caller, new Set(permissions), { organization_id, workspace_id: null })
       return await database.write(async tx => {
+        // Inside: the organization may be deleted meanwhile.
+        await access.require(caller, 'role:write', scopeOf(organization_id))
+        requireMayGive(caller, new Set(permissions), { organization_id, workspace_id: null })
         refuseTaken(await roleByName(tx, organization_id, name), null)
         if ((await rolesOf(tx, [organization_id])).length >= LIMITS.roles_per_organization)
           throw new ApiError(

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Places } from '../access/access-service.ts'
 import type { AgentKeys, KeyFound } from '../channel/agent-keys.ts'
 import type { Database, Tx } from '../database/database.ts'
 import { keepNewest } from '../keep-newest.ts'
@@ -49,6 +50,7 @@ export interface AgentKeyRing extends AgentKeys {
 export interface KeyRingDeps {
   readonly db: Database
   readonly secrets: Secrets
+  readonly places: Pick<Places, 'placeOf'>
   readonly now: () => Date
   readonly newId: () => string
   /** For how long an old key works beside the new one. */
@@ -56,7 +58,7 @@ export interface KeyRingDeps {
 }
 
 export function makeAgentKeys(deps: KeyRingDeps): AgentKeyRing {
-  const { db, secrets, now, newId } = deps
+  const { db, secrets, places, now, newId } = deps
   // By agent, since that is how keys end. Only live ones: a stranger cannot fill it.
   const cache = new Map<string, { row: AgentKeyRow; found: KeyFound }>()
   // Raised by every forget: what was read before it is not remembered after it.
@@ -84,7 +86,8 @@ export function makeAgentKeys(deps: KeyRingDeps): AgentKeyRing {
       if (known?.row.id === key_id && keyIsLive(known.row, now())) return known.found
       const before = forgets
       const [agent, key] = await Promise.all([agentById(db.read, agent_id), keyById(db.read, key_id)])
-      if (!agent) return { state: 'unknown_agent' }
+      // The agents of a workspace that was deleted have rows for a while.
+      if (!agent || !(await places.placeOf(agent.workspace_id))) return { state: 'unknown_agent' }
       const { workspace_id } = agent
       if (key?.agent_id !== agent_id || !keyIsLive(key, now())) return { state: 'key_not_live', workspace_id }
       const found: KeyFound = { state: 'live', session_key: await open(key), workspace_id }

@@ -2,7 +2,7 @@ import { type Agent, ApiError, LIMITS } from '@nxmesh/contract'
 import type { Access, Caller, Scope } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Channel } from '../channel/channel.ts'
-import type { Database, Queryable } from '../database/database.ts'
+import type { Database, Queryable, Tx } from '../database/database.ts'
 import { sliceOf } from '../http/page.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
 import type { AgentKeyRing } from './agent-keys-service.ts'
@@ -29,6 +29,7 @@ export interface AgentsDeps {
   readonly keys: AgentKeyRing
   readonly directory: Directory
   readonly presenceOf: (agent_id: string) => Presence
+  readonly forgetPresence: (agent_id: string) => void
   readonly deployments: AgentPositions
   readonly now: () => Date
   readonly newId: () => string
@@ -56,6 +57,14 @@ export function makeAgents(deps: AgentsDeps): Agents {
     const row = await agentById(db.read, id)
     if (!row) throw noAgent()
     await access.require(caller, permission, scopeOf(row.workspace_id), noAgent)
+    return row
+  }
+
+  /** With its workspace: of one that was deleted meanwhile nothing is changed. */
+  const present = async (tx: Tx, id: string): Promise<AgentRow> => {
+    const row = await agentById(tx, id)
+    if (!row) throw noAgent()
+    await deps.tenancy.lockWorkspace(tx, row.workspace_id)
     return row
   }
 
@@ -89,8 +98,7 @@ export function makeAgents(deps: AgentsDeps): Agents {
     async update(caller, id, change) {
       await rowFor(caller, 'agent:write', id)
       const { row, relabelled } = await db.write(async tx => {
-        const before = await agentById(tx, id)
-        if (!before) throw noAgent()
+        const before = await present(tx, id)
         const name = change.name ?? before.name
         const labels_json = change.labels ? sortedJson(change.labels) : before.labels_json
         if (name === before.name && labels_json === before.labels_json)
@@ -112,15 +120,15 @@ export function makeAgents(deps: AgentsDeps): Agents {
       if (!row) throw noAgent()
       await access.require(caller, 'agent:delete', scopeOf(row.workspace_id), noAgent)
       await db.write(async tx => {
-        const present = await agentById(tx, id)
-        if (!present) throw noAgent()
+        const gone = await present(tx, id)
         await deleteAgent(tx, id)
-        await audit.append(tx, caller, { ...eventOf('delete', present), before: publicOf(present) })
+        await deployments.forget(tx, [id])
+        await audit.append(tx, caller, { ...eventOf('delete', gone), before: publicOf(gone) })
       })
       deps.keys.forget(id)
       directory.remove(row)
+      deps.forgetPresence(id)
       channel.cut(id, 'the agent was deregistered')
-      await deployments.forget(id)
     },
 
     async liftHold(caller, id) {

@@ -37,6 +37,15 @@ export async function agentsIn(db: Queryable, workspace_id: string): Promise<Age
   return await query.orderBy('created_at').orderBy('id').execute()
 }
 
+export async function agentIdsIn(db: Queryable, workspace_ids: readonly string[]): Promise<string[]> {
+  if (workspace_ids.length === 0) return []
+  const query = db
+    .selectFrom('agents')
+    .select('id')
+    .where('workspace_id', 'in', [...workspace_ids])
+  return (await query.execute()).map(row => row.id)
+}
+
 export async function agentById(db: Queryable, id: string): Promise<AgentRow | undefined> {
   return await db.selectFrom('agents').selectAll().where('id', '=', id).executeTakeFirst()
 }
@@ -91,18 +100,35 @@ export async function deleteAgent(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('agents').where('id', '=', id).execute()
 }
 
+/** At most `limit` of a workspace; their keys go with them. Answers which. */
+export async function deleteSomeAgents(tx: Tx, workspace_id: string, limit: number): Promise<string[]> {
+  const found = tx.selectFrom('agents').select('id').where('workspace_id', '=', workspace_id)
+  const ids = (await found.limit(limit).execute()).map(row => row.id)
+  if (ids.length > 0) await tx.deleteFrom('agents').where('id', 'in', ids).execute()
+  return ids
+}
+
 // --- Bootstrap tokens ---
 
 export async function insertToken(tx: Tx, row: Insertable<Tables['bootstrap_tokens']>): Promise<void> {
   await tx.insertInto('bootstrap_tokens').values(row).execute()
 }
 
-export async function countTokens(db: Queryable, workspace_id: string): Promise<number> {
+export async function countTokens(db: Queryable, workspace_ids: readonly string[]): Promise<number> {
+  if (workspace_ids.length === 0) return 0
   const query = db
     .selectFrom('bootstrap_tokens')
     .select(eb => eb.fn.countAll<number>().as('count'))
-    .where('workspace_id', '=', workspace_id)
+    .where('workspace_id', 'in', [...workspace_ids])
   return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
+export async function deleteTokensIn(tx: Tx, workspace_ids: readonly string[]): Promise<void> {
+  if (workspace_ids.length === 0) return
+  await tx
+    .deleteFrom('bootstrap_tokens')
+    .where('workspace_id', 'in', [...workspace_ids])
+    .execute()
 }
 
 /** The newest first. */

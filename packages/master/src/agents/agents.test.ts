@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, test } from 'bun:test'
 import { callerWith } from '../access/testing.ts'
 import { TEST_FACTS, TEST_POSITION } from '../channel/testing.ts'
+import { afterCommit } from '../database/after-commit.ts'
 import { forEachEngine } from '../database/testing.ts'
+import { makePlaces } from '../tenancy/places.ts'
 import { NO_CONFIG } from './agents-rules.ts'
 import { makeDirectory } from './directory.ts'
 import { ada, codeOf, create, HOST, ONCE, type OpenedAgents, openAgents } from './testing.ts'
@@ -183,7 +185,7 @@ forEachEngine((_engine, openDatabase) => {
 
   test('the directory sees a change that is committed while a workspace is being read', async () => {
     const { id } = await create(on, 'read meanwhile')
-    const fresh = makeDirectory({ db: on.db, isOnline: () => false })
+    const fresh = makeDirectory({ db: on.db, places: makePlaces(on.db), isOnline: () => false })
     const row = await on.db.read
       .selectFrom('agents')
       .selectAll()
@@ -193,6 +195,34 @@ forEachEngine((_engine, openDatabase) => {
     fresh.put({ ...row, labels_json: '{"env":"new"}' })
     expect((await reading).find(agent => agent.id === id)?.labels).toEqual({ env: 'new' })
     expect((await fresh.agentOf(id))?.labels).toEqual({ env: 'new' })
+  })
+
+  test('agents of a deleted workspace are nobody’s, also while their rows are there', async () => {
+    const there = await openAgents(await openDatabase())
+    const { workspace_id, contents, ring: keys } = there
+    const { token } = await there.tokens.forWorkspace(ada, workspace_id, { ...ONCE, max_uses: 2 })
+    const made = await there.registration.register(ada, { ...HOST, token })
+    there.online.add(made.agent_id)
+    expect((await keys.find(made.agent_id, made.key_id)).state).toBe('live')
+    expect(await there.area.directory.agentsOf(workspace_id)).toHaveLength(1)
+
+    const of = { organization_id: null, workspace_ids: [workspace_id] }
+    expect(await contents.count(there.db.read, of)).toEqual([
+      { field: 'agents', count: 1, note: '1 of them connected' },
+      { field: 'bootstrap_tokens', count: 1 },
+    ])
+    await there.db.write(async tx => {
+      await contents.close?.(tx, of)
+      const deleted_at = '2026-11-01T00:00:00.000Z'
+      await tx.updateTable('workspaces').set({ deleted_at }).where('id', '=', workspace_id).execute()
+      afterCommit(tx, () => there.places.forgetWorkspace(workspace_id))
+    })
+    expect(there.cuts).toContain(made.agent_id)
+    expect((await keys.find(made.agent_id, made.key_id)).state).toBe('unknown_agent')
+    expect(await there.area.directory.agentsOf(workspace_id)).toEqual([])
+    expect(await there.area.directory.workspaceOf(made.agent_id)).toBeNull()
+    expect(await codeOf(there.registration.register(ada, { ...HOST, token }))).toBe('BOOTSTRAP_TOKEN_INVALID')
+    expect(await there.db.write(async tx => await contents.purge?.(tx, workspace_id, 10))).toBe(1)
   })
 
   test('times of last contact reach the database together', async () => {

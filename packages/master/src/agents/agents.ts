@@ -9,6 +9,7 @@ import type {
   Labels,
 } from '@nxmesh/contract'
 import type { Caller } from '../access/caller.ts'
+import type { Tx } from '../database/database.ts'
 import type { PageOf } from '../http/page.ts'
 
 /** An agent as the rest of the master sees it. `facts` is null before its first connection. */
@@ -36,8 +37,8 @@ export interface AgentPositions {
   positions(agent_ids: readonly string[]): Promise<ReadonlyMap<string, Agent['config']>>
   /** After the commit of a change of labels. */
   labelsChanged(agent_id: string): Promise<void> | void
-  /** After an agent was deleted. */
-  forget(agent_id: string): Promise<void> | void
+  /** In the transaction that deletes agents: what is known of them goes with it. */
+  forget(tx: Tx, agent_ids: readonly string[]): Promise<void>
 }
 
 export interface AgentInput {

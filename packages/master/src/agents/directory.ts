@@ -1,3 +1,4 @@
+import type { Places } from '../access/access-service.ts'
 import type { Database } from '../database/database.ts'
 import type { AgentDirectory, KnownAgent } from './agents.ts'
 import { factsOf, labelsOf } from './agents-rules.ts'
@@ -8,6 +9,8 @@ export interface Directory extends AgentDirectory {
   /** After the commit. */
   put(row: AgentRow): void
   remove(row: Pick<AgentRow, 'id' | 'workspace_id'>): void
+  /** After it was deleted. */
+  forgetWorkspace(workspace_id: string): void
 }
 
 type Entry = Omit<KnownAgent, 'online'>
@@ -20,6 +23,7 @@ interface Loading {
 
 export interface DirectoryDeps {
   readonly db: Database
+  readonly places: Pick<Places, 'placeOf'>
   readonly isOnline: (agent_id: string) => boolean
   /** Told of each agent that was made, changed or deleted. */
   readonly changed?: AgentChanged
@@ -31,7 +35,9 @@ export type AgentChanged = (agent: {
   readonly workspace_id: string | null
 }) => void
 
-export function makeDirectory({ db, isOnline, changed }: DirectoryDeps): Directory {
+export function makeDirectory({ db, places, isOnline, changed }: DirectoryDeps): Directory {
+  // The agents of a workspace that was deleted have rows for a while: they are nobody's.
+  const isThere = async (workspace_id: string) => (await places.placeOf(workspace_id)) !== null
   const workspaces = new Map<string, Map<string, Entry>>()
   const workspace_of = new Map<string, string>()
   const loading = new Map<string, Loading>()
@@ -54,7 +60,8 @@ export function makeDirectory({ db, isOnline, changed }: DirectoryDeps): Directo
   }
   const load = async (workspace_id: string): Promise<Map<string, Entry>> => {
     const since = new Map<string, Entry | null>()
-    const entries = agentsIn(db.read, workspace_id)
+    const entries = isThere(workspace_id)
+      .then(there => (there ? agentsIn(db.read, workspace_id) : []))
       .then(rows => keep(workspace_id, rows, since))
       .finally(() => loading.delete(workspace_id))
     loading.set(workspace_id, { entries, since })
@@ -78,7 +85,8 @@ export function makeDirectory({ db, isOnline, changed }: DirectoryDeps): Directo
   const workspaceOf = async (agent_id: string): Promise<string | null> => {
     const known = workspace_of.get(agent_id)
     if (known !== undefined) return known
-    return (await agentById(db.read, agent_id))?.workspace_id ?? null
+    const row = await agentById(db.read, agent_id)
+    return row && (await isThere(row.workspace_id)) ? row.workspace_id : null
   }
 
   return {
@@ -93,6 +101,10 @@ export function makeDirectory({ db, isOnline, changed }: DirectoryDeps): Directo
     },
     put: row => change(row.workspace_id, row.id, entryOf(row)),
     remove: row => change(row.workspace_id, row.id, null),
+    forgetWorkspace(workspace_id) {
+      for (const id of workspaces.get(workspace_id)?.keys() ?? []) workspace_of.delete(id)
+      workspaces.delete(workspace_id)
+    },
   }
 }
 

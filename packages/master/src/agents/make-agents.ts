@@ -1,11 +1,12 @@
 import type { Agent } from '@nxmesh/contract'
 import type { Logger } from 'pino'
+import type { Places } from '../access/access-service.ts'
 import type { Access } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Channel, ChannelListener } from '../channel/channel.ts'
 import { makeRefusals } from '../channel/refusals.ts'
 import type { Database } from '../database/database.ts'
-import type { Tenancy, WorkspaceUsage } from '../tenancy/tenancy.ts'
+import type { Tenancy, TenantContents } from '../tenancy/tenancy.ts'
 import type { AgentKeyRing } from './agent-keys-service.ts'
 import type {
   AgentDirectory,
@@ -18,7 +19,8 @@ import type {
 import { type AgentRoutes, agentRoutes } from './agents-routes.ts'
 import type { JoinTarget } from './agents-rules.ts'
 import { agentsOfRows, makeAgents } from './agents-service.ts'
-import { agentsByIds, countAgents } from './agents-store.ts'
+import { agentsByIds } from './agents-store.ts'
+import { agentContents } from './contents.ts'
 import { type AgentChanged, makeDirectory } from './directory.ts'
 import { makeKeyDoors } from './key-doors.ts'
 import { makeKeyRotation } from './key-rotation.ts'
@@ -31,6 +33,7 @@ export interface AgentsAreaDeps {
   readonly db: Database
   readonly audit: AuditLog
   readonly access: Access
+  readonly places: Pick<Places, 'placeOf'>
   readonly tenancy: Pick<Tenancy, 'lockWorkspace' | 'workspaceOf'>
   /** Made before the channel, which needs them: `makeAgentKeys`. */
   readonly keys: AgentKeyRing
@@ -50,12 +53,12 @@ export interface AgentsArea {
   readonly directory: AgentDirectory
   /** The first listener of the channel: others find the agent's new facts in the directory. */
   readonly listener: ChannelListener
-  readonly usage: WorkspaceUsage
   /** The doors, once deployments are there. */
   open(deployments: AgentPositions): {
     readonly agents: Agents
     readonly tokens: BootstrapTokens
     readonly registration: Registration
+    readonly contents: TenantContents
     readonly keys: AgentKeyDoors
     readonly key_sweep: KeySweep
     /** As the list shows them; ids of nothing are left out. Asks nobody: whoever shows them does. */
@@ -69,7 +72,7 @@ export interface AgentsArea {
 }
 
 export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
-  const { db, channel } = deps
+  const { channel } = deps
   const isOnline = (agent_id: string) => channel.isOnline(agent_id)
   const directory = makeDirectory({ ...deps, isOnline })
   const presence = makePresence({ ...deps, directory, isOnline })
@@ -78,30 +81,24 @@ export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
   return {
     directory,
     listener: inTurn(presence.listener, rotation.listener),
-    async usage(tx, workspace_id) {
-      const count = await countAgents(tx, [workspace_id])
-      return count === 0 ? [] : [{ field: 'agents', message: `${count} agents belong to it` }]
-    },
     open(deployments) {
       const agents = makeAgents({
         ...deps,
         directory,
         presenceOf: presence.presenceOf,
-        deployments: {
-          positions: ids => deployments.positions(ids),
-          labelsChanged: id => deployments.labelsChanged(id),
-          forget(agent_id) {
-            presence.forget(agent_id)
-            return deployments.forget(agent_id)
-          },
-        },
+        forgetPresence: presence.forget,
+        deployments,
       })
       const tokens = makeBootstrapTokens(deps)
       const registration = makeRegistration({ ...deps, directory, refusals: makeRefusals(deps) })
+      const contents = agentContents({ ...deps, directory, presence, deployments })
       const read = async (ids: readonly string[]) =>
-        await agentsOfRows({ deployments, presenceOf: presence.presenceOf }, await agentsByIds(db.read, ids))
+        await agentsOfRows(
+          { deployments, presenceOf: presence.presenceOf },
+          await agentsByIds(deps.db.read, ids),
+        )
       const doors = { agents, tokens, registration, keys: makeKeyDoors({ ...deps, rotation }) }
-      return { ...doors, key_sweep, read, routes: agentRoutes(doors) }
+      return { ...doors, key_sweep, read, contents, routes: agentRoutes(doors) }
     },
     start: key_sweep.start,
     async stop() {

@@ -1,12 +1,14 @@
 import { type Agent, ApiError, type MasterMessage } from '@nxmesh/contract'
 import pino from 'pino'
-import { callerWith, openTestAccess } from '../access/testing.ts'
+import { makeAccess } from '../access/access-service.ts'
+import { callerWith } from '../access/testing.ts'
 import { openTestAudit } from '../audit/testing.ts'
 import type { Channel, ChannelLink } from '../channel/channel.ts'
 import type { Database } from '../database/database.ts'
 import { newId } from '../ids.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
-import { makeTenancyDoors } from '../tenancy/make-tenancy.ts'
+import { makeTenancyArea } from '../tenancy/make-tenancy.ts'
+import { makePlaces } from '../tenancy/places.ts'
 import { makeTenancy } from '../tenancy/tenancy-service.ts'
 import { makeAgentKeys } from './agent-keys-service.ts'
 import { makeAgentsArea } from './make-agents.ts'
@@ -19,7 +21,8 @@ export const MAX_AGE_MS = 30 * 86_400_000
 export async function openAgents(db: Database) {
   const clock = { ms: Date.parse('2026-11-01T00:00:00Z') }
   const now = () => new Date(clock.ms)
-  const common = { db, now, newId, access: openTestAccess(db), log: pino({ level: 'silent' }) }
+  const places = makePlaces(db)
+  const common = { db, now, newId, places, access: makeAccess(places), log: pino({ level: 'silent' }) }
   const audit = openTestAudit(db, now)
   const tenancy = makeTenancy({ ...common, audit })
   await db.write(tx => tenancy.ensureFirst(tx, ada))
@@ -56,22 +59,23 @@ export async function openAgents(db: Database) {
   const doors = area.open({
     positions: async () => configs,
     labelsChanged: id => void relabelled.push(id),
-    forget: () => {},
+    forget: async () => {},
   })
   const auditRows = (action: string) =>
     db.read.selectFrom('audit_log').selectAll().where('action', '=', action).execute()
-  const tenancy_doors = makeTenancyDoors({
+  const tenants = makeTenancyArea({
     ...common,
     database: db,
     audit,
-    usages: [],
+    contents: [doors.contents],
     originsChanged: () => {},
     own: async () => {},
   })
   return {
     ...doors,
     /** The doors of tenancy, for what a workspace says about its agents. */
-    tenancy_doors,
+    tenancy_doors: tenants.routes,
+    places,
     area,
     audit,
     // The ring itself; `doors.keys` are the doors to it.

@@ -51,7 +51,7 @@ export function makeBootstrapTokens(deps: TokensDeps): BootstrapTokens {
       await deps.tenancy.lockWorkspace(tx, bound.workspace_id)
       if (bound.agent_id !== null && !(await agentById(tx, bound.agent_id))) throw noAgent()
       await deleteDeadTokens(tx, bound.workspace_id, now.toISOString())
-      if ((await countTokens(tx, bound.workspace_id)) >= AGENT_AREA_LIMITS.bootstrap_tokens_per_workspace)
+      if ((await countTokens(tx, [bound.workspace_id])) >= AGENT_AREA_LIMITS.bootstrap_tokens_per_workspace)
         throw new ApiError(
           'LIMIT_REACHED',
           `The workspace has ${AGENT_AREA_LIMITS.bootstrap_tokens_per_workspace} bootstrap tokens that still work`,
@@ -87,7 +87,7 @@ export function makeBootstrapTokens(deps: TokensDeps): BootstrapTokens {
       await access.require(caller, 'agent:write', { type: 'workspace', workspace_id })
       const [rows, total] = await Promise.all([
         listTokens(db.read, workspace_id, sliceOf(query)),
-        countTokens(db.read, workspace_id),
+        countTokens(db.read, [workspace_id]),
       ])
       return { items: rows.map(tokenInfoOf), total }
     },

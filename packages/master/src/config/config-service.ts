@@ -126,8 +126,9 @@ export function makeConfigService(deps: ConfigDeps): ConfigService {
       const deployment = await deps.deployments.waitFor(caller, deployment_id, wait.timeout_ms)
       return { changed: true, deployment_id, deployment }
     } catch (error) {
-      // The change is accepted and stored: an error would say that nothing was.
-      deps.onError(`waiting for deployment ${deployment_id}`, error)
+      // The change is accepted and stored: an error would say that nothing was. The workspace may have been deleted since.
+      if (!(error instanceof ApiError && error.code === 'NOT_FOUND'))
+        deps.onError(`waiting for deployment ${deployment_id}`, error)
       return { changed: true, deployment_id }
     }
   }
@@ -258,15 +259,6 @@ export function makeConfigService(deps: ConfigDeps): ConfigService {
       if (!row)
         throw new ApiError('NOT_FOUND', `This ${CONFIG_KINDS[kind].noun} has no version ${version_number}.`)
       return versionOf(row)
-    },
-    async usage(tx, workspace_id) {
-      const details = []
-      for (const kind of Object.values(CONFIG_KINDS)) {
-        const number = await store.countResources(tx, workspace_id, kind.kind)
-        if (number > 0)
-          details.push({ field: `${kind.kind}s`, message: `${number} of the kind ${kind.noun}` })
-      }
-      return details
     },
   }
 }

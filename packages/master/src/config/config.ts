@@ -1,7 +1,6 @@
 import type { ChangeMeta, ConfigVersion, Deployment, Kind } from '@nxmesh/contract'
 import type { z } from 'zod'
 import type { Caller } from '../access/caller.ts'
-import type { WorkspaceUsage } from '../tenancy/tenancy.ts'
 import type { ResourceData } from './config-rules.ts'
 
 /** A resource as the API shows it. */
@@ -54,8 +53,6 @@ export interface ConfigService {
   ): Promise<Written<null> & { version_number: number }>
   versions(caller: Caller, kind: Kind, id: string, slice: Slice): Promise<Page<ConfigVersion>>
   version(caller: Caller, kind: Kind, id: string, version_number: number): Promise<ConfigVersion>
-  /** What keeps a workspace from being deleted. */
-  readonly usage: WorkspaceUsage
 }
 
 export interface Page<T> {

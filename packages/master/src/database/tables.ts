@@ -130,6 +130,8 @@ interface OrganizationTable {
   slug: string
   settings_json: string
   created_at: string
+  /** Not null: it is gone for everybody, and its rows are being deleted. */
+  deleted_at: string | null
 }
 
 interface WorkspaceTable {
@@ -147,4 +149,6 @@ interface WorkspaceTable {
   release_number: number
   /** string[] of CIDRs; null: agents may come from everywhere. */
   agent_allowed_cidrs_json: string | null
+  /** Not null: it is gone for everybody, and its rows are being deleted. */
+  deleted_at: string | null
 }

@@ -1,6 +1,6 @@
 import { tell } from './changes.ts'
 import type { DeliveryAgent } from './engine.ts'
-import { type Engine, hasJoined, type Lane, type Loaded, SYSTEM, stamp } from './engine.ts'
+import { type Engine, hasJoined, isOver, type Lane, type Loaded, SYSTEM, stamp } from './engine.ts'
 import { insertedRun } from './follow-up.ts'
 import { decidedOf } from './lanes.ts'
 import { renewOrder } from './orders.ts'
@@ -20,7 +20,7 @@ const AGENTS_AT_ONCE = 1_000
  * that come in the same moment share a deployment.
  */
 export function consider(engine: Engine, lane: Lane, agent_id: string, trigger: Trigger): void {
-  if (engine.stopped) return
+  if (isOver(engine, lane)) return
   lane.waiting.set(agent_id, trigger)
   if (lane.catching) return
   lane.catching = true
@@ -30,6 +30,7 @@ export function consider(engine: Engine, lane: Lane, agent_id: string, trigger: 
     },
     error => {
       lane.catching = false
+      if (lane.closed) return
       engine.deps.onError(`catching up in workspace ${lane.workspace_id}`, error)
       for (const id of lane.waiting.keys()) retryAgent(engine, lane, id)
       lane.waiting.clear()
@@ -40,11 +41,12 @@ export function consider(engine: Engine, lane: Lane, agent_id: string, trigger: 
 async function catchUp(engine: Engine, lane: Lane): Promise<void> {
   // Those of the same moment go together.
   await Promise.resolve()
-  while (lane.waiting.size > 0 && !engine.stopped) {
+  while (lane.waiting.size > 0 && !isOver(engine, lane)) {
     const { trigger, ids } = takeSome(lane)
     const decided = await decidedOf(engine.deps, lane)
     if (!decided) continue
     const agents = await engine.deps.agents.agentsOf(lane.workspace_id)
+    if (lane.closed) return
     const missing = whoLacks(
       engine,
       lane,
@@ -144,6 +146,7 @@ async function send(
     SYSTEM,
   )
   await renewOrder(engine, lane, run)
+  if (lane.closed) return
   // A deployment of a change may have taken them in while the row was written.
   const free = agents.filter(agent => canTake(engine, lane, agent.id))
   for (const agent of free) lane.catch_ups.set(agent.id, run)
@@ -151,6 +154,7 @@ async function send(
 }
 
 function ended(engine: Engine, lane: Lane, run: Run): void {
+  if (lane.closed) return
   for (const [agent_id, active] of lane.catch_ups) if (active === run) lane.catch_ups.delete(agent_id)
   for (const target of targetsIn(run, 'unable')) retryAgent(engine, lane, target.agent_id)
   for (const target of run.targets.values()) {

@@ -9,6 +9,10 @@ import {
 } from '@nxmesh/contract'
 import type { Access, Caller } from '../access/caller.ts'
 import type { ChannelListener } from '../channel/channel.ts'
+import { afterCommit } from '../database/after-commit.ts'
+import type { Tx } from '../database/database.ts'
+import type { TenantContents } from '../tenancy/tenancy.ts'
+import { deploymentContents } from './contents.ts'
 import {
   type DeploymentRow,
   deploymentOf,
@@ -20,7 +24,7 @@ import type { Deployments } from './deployments.ts'
 import type { DeliveryTimes, EngineDeps } from './engine.ts'
 import { queueDeployment } from './follow-up.ts'
 import { DELIVERY_TIMES, loadEngine, makeEngine, type Waiters } from './make-engine.ts'
-import { deletePosition } from './position-store.ts'
+import { deletePositions } from './position-store.ts'
 import { configStateOf } from './positions.ts'
 import { carriedOf } from './release-store.ts'
 import { makeRelease } from './releases.ts'
@@ -46,8 +50,9 @@ export interface DeploymentsService extends Deployments {
   positions(agent_ids: readonly string[]): Promise<ReadonlyMap<string, Agent['config']>>
   /** Plans the last decided release again for this agent. */
   labelsChanged(agent_id: string): Promise<void>
-  /** After an agent was deleted. */
-  forget(agent_id: string): Promise<void>
+  /** In the transaction that deletes agents: their positions go with it. */
+  forget(tx: Tx, agent_ids: readonly string[]): Promise<void>
+  readonly contents: TenantContents
   readonly listener: ChannelListener
   /** Carries on after a restart; before agents can connect. */
   start(): Promise<void>
@@ -171,13 +176,17 @@ export function makeDeployments(deps: DeploymentsDeps): DeploymentsService {
       const lane = await laneOf(agent_id)
       if (lane) engine.consider(lane, agent_id, 'labels_changed')
     },
-    async forget(agent_id) {
-      engine.positions.forget(agent_id)
-      engine.left_open.delete(agent_id)
-      engine.joined.delete(agent_id)
-      engine.recorder.also(tx => deletePosition(tx, agent_id))
-      await engine.recorder.flushed()
+    async forget(tx, agent_ids) {
+      await deletePositions(tx, agent_ids)
+      afterCommit(tx, () => {
+        for (const agent_id of agent_ids) {
+          engine.positions.forget(agent_id)
+          engine.left_open.delete(agent_id)
+          engine.joined.delete(agent_id)
+        }
+      })
     },
+    contents: deploymentContents(engine),
     listener: {
       async connected(agent_id, _facts, position) {
         const lane = await laneOf(agent_id)

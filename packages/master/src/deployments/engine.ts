@@ -68,6 +68,8 @@ export interface Refusal {
 /** What runs in one workspace. */
 export interface Lane {
   readonly workspace_id: string
+  /** Its workspace was deleted: nothing begins in it any more. */
+  closed: boolean
   /** The deployment of a change: one at a time. */
   running: Run | null
   pumping: boolean
@@ -109,6 +111,8 @@ export interface Engine {
   readonly joined: Set<string>
   /** Agents with a part of an ended deployment that is still open. */
   readonly left_open: Set<string>
+  /** By workspace; `lane` makes one. */
+  readonly lanes: Map<string, Lane>
   lane(workspace_id: string): Lane
   /** Wakes those who wait for the end of a deployment. */
   ended(deployment_id: string): void
@@ -118,6 +122,9 @@ export interface Engine {
   consider(lane: Lane, agent_id: string, trigger: Trigger): void
   stopped: boolean
 }
+
+/** Nothing is begun any more. */
+export const isOver = (engine: Engine, lane: Lane): boolean => engine.stopped || lane.closed
 
 export const hasJoined = (engine: Engine, agent: DeliveryAgent): boolean =>
   agent.facts !== null || engine.joined.has(agent.id)

@@ -171,6 +171,7 @@ async function isOwnChange(
 /** Tries a release again that nothing was decided about, unless something newer waits already. */
 export async function requeue(engine: Engine, lane: Lane, run: Origin & Pick<Run, 'id'>): Promise<void> {
   lane.retry = null
+  if (lane.closed) return
   try {
     await engine.deps.db.write(async tx => {
       await engine.deps.tenancy.lockWorkspace(tx, lane.workspace_id)
@@ -181,6 +182,7 @@ export async function requeue(engine: Engine, lane: Lane, run: Origin & Pick<Run
     })
     engine.pump(lane)
   } catch (error) {
+    if (lane.closed) return
     engine.deps.onError(`retry of deployment ${run.id}`, error)
   }
 }

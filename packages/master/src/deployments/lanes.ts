@@ -5,6 +5,7 @@ import { advanced, type SnapshotChange, snapshotOf } from './snapshot.ts'
 
 export const newLane = (workspace_id: string): Lane => ({
   workspace_id,
+  closed: false,
   running: null,
   pumping: false,
   again: false,

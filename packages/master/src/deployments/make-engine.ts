@@ -23,11 +23,13 @@ export type Waiters = Map<string, Set<() => void>>
 export function makeEngine(deps: EngineDeps, times: DeliveryTimes, waiters: Waiters): Engine {
   const lanes = new Map<string, Lane>()
   const positions = makePositions()
+  const isKept = (row: { agent_id: string }) => positions.has(row.agent_id)
   const engine: Engine = {
     deps,
     times,
     recorder: makeRecorder({
       db: deps.db,
+      isKept,
       onError: error => deps.onError('writing deliveries', error),
       changed: deps.changed,
     }),
@@ -37,6 +39,7 @@ export function makeEngine(deps: EngineDeps, times: DeliveryTimes, waiters: Wait
     joined: new Set(),
     left_open: new Set(),
     stopped: false,
+    lanes,
     lane(workspace_id) {
       const known = lanes.get(workspace_id)
       if (known) return known

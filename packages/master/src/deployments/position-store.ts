@@ -37,6 +37,10 @@ export async function putPositions(tx: Tx, rows: readonly PositionRow[]): Promis
   }
 }
 
-export async function deletePosition(tx: Tx, agent_id: string): Promise<void> {
-  await tx.deleteFrom('agent_positions').where('agent_id', '=', agent_id).execute()
+export async function deletePositions(tx: Tx, agent_ids: readonly string[]): Promise<void> {
+  for (let from = 0; from < agent_ids.length; from += ROWS_AT_ONCE)
+    await tx
+      .deleteFrom('agent_positions')
+      .where('agent_id', 'in', agent_ids.slice(from, from + ROWS_AT_ONCE))
+      .execute()
 }

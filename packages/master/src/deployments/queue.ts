@@ -3,7 +3,7 @@ import { tell } from './changes.ts'
 import { backoff_ms } from './deployment-rules.ts'
 import type { DeploymentRow } from './deployment-store.ts'
 import { queuedIn, updateDeployment } from './deployment-store.ts'
-import { type Engine, type Lane, later, stamp } from './engine.ts'
+import { type Engine, isOver, type Lane, later, stamp } from './engine.ts'
 import { decidedOf, loadRelease } from './lanes.ts'
 import { renewOrder } from './orders.ts'
 import { newRun, type Run, targetsIn } from './run.ts'
@@ -15,7 +15,7 @@ import { deploy } from './runner.ts'
  */
 export function pump(engine: Engine, lane: Lane): void {
   lane.again = true
-  if (lane.pumping || engine.stopped) return
+  if (lane.pumping || isOver(engine, lane)) return
   lane.pumping = true
   void drain(engine, lane).then(
     () => {
@@ -24,6 +24,7 @@ export function pump(engine: Engine, lane: Lane): void {
     },
     error => {
       lane.pumping = false
+      if (lane.closed) return
       engine.deps.onError(`queue of workspace ${lane.workspace_id}`, error)
       later(engine, engine.times.retry_min_ms, () => pump(engine, lane))
     },
@@ -31,7 +32,7 @@ export function pump(engine: Engine, lane: Lane): void {
 }
 
 async function drain(engine: Engine, lane: Lane): Promise<void> {
-  while (lane.again && !engine.stopped) {
+  while (lane.again && !isOver(engine, lane)) {
     lane.again = false
     const waiting = await queuedIn(engine.deps.db.read, lane.workspace_id)
     const newest = waiting.at(-1)
@@ -56,6 +57,7 @@ async function runOne(
   const loaded = await loadRelease(deps, lane.workspace_id, release, decided)
   const agents = await deps.agents.agentsOf(lane.workspace_id)
   await renewOrder(engine, lane, run)
+  if (lane.closed) return
   run.news = loaded.news
   lane.running = run
   absorb(engine, absorbed, run)
@@ -96,6 +98,7 @@ function absorb(engine: Engine, rows: readonly DeploymentRow[], run: Run): void 
 
 /** Agents that came back, or could not take it now, get what they lack. */
 export function lookAfter(engine: Engine, lane: Lane, run: Run): void {
+  if (lane.closed) return
   const again = new Set(lane.later)
   lane.later.clear()
   for (const target of targetsIn(run, 'offline', 'unknown')) again.add(target.agent_id)

@@ -30,13 +30,15 @@ forEachEngine((_engine, open) => {
       },
     }
     const errors: unknown[] = []
-    return { db, writes, errors, recorder: makeRecorder({ db: slow, onError: error => errors.push(error) }) }
+    const positions = makePositions()
+    const isKept = (row: { agent_id: string }) => positions.has(row.agent_id)
+    const recorder = makeRecorder({ db: slow, isKept, onError: error => errors.push(error) })
+    return { db, writes, errors, positions, recorder }
   }
 
   describe('reports of agents', () => {
     test('that come one after the other gather while the disk is busy', async () => {
-      const { db, writes, recorder, errors } = await start()
-      const positions = makePositions()
+      const { db, writes, recorder, errors, positions } = await start()
       const ids = Array.from({ length: 60 }, newId)
       for (const id of ids) {
         recorder.position(positions.of(id))
@@ -52,8 +54,7 @@ forEachEngine((_engine, open) => {
     })
 
     test('are written at once when somebody waits for them', async () => {
-      const { writes, recorder } = await start()
-      const positions = makePositions()
+      const { writes, recorder, positions } = await start()
       recorder.position(positions.of(newId()))
       await recorder.flushed()
       expect(writes.count).toBe(1)

@@ -25,6 +25,8 @@ export interface Recorder {
 
 export interface RecorderDeps {
   readonly db: Database
+  /** Asked in the transaction, where nobody else can delete what is about to be written. False: its agent is gone. */
+  readonly isKept: (row: PositionRow) => boolean
   /** Called when the database could not be written; it is tried again. */
   readonly onError: (error: unknown) => void
   readonly changed?: DeliveryChanges | undefined
@@ -50,7 +52,7 @@ const noMarks = (): Marks => ({
   waiting: [],
 })
 
-export function makeRecorder({ db, onError, changed }: RecorderDeps): Recorder {
+export function makeRecorder({ db, isKept, onError, changed }: RecorderDeps): Recorder {
   let next = noMarks()
   let writing = false
   let stopped = false
@@ -91,7 +93,7 @@ export function makeRecorder({ db, onError, changed }: RecorderDeps): Recorder {
     for (;;) {
       try {
         return await db.write(async tx => {
-          await write(tx, marks)
+          await write(tx, marks, isKept)
           if (changed) afterCommit(tx, () => tellAll(changed, marks))
         })
       } catch (error) {
@@ -137,22 +139,24 @@ const isEmpty = (marks: Marks) =>
   marks.runs.size + marks.targets.size + marks.positions.size + marks.works.length + marks.waiting.length ===
   0
 
-async function write(tx: Tx, marks: Marks): Promise<void> {
+async function write(tx: Tx, marks: Marks, isKept: RecorderDeps['isKept']): Promise<void> {
   for (const run of marks.runs) {
+    if (run.discarded) continue
     const { state, reason, epoch, generation, started_at, decided_at, finished_at, followed_by } = run
     const row = { state, reason, epoch, generation, started_at, decided_at, finished_at, followed_by }
     await updateDeployment(tx, run.id, row)
   }
-  const targets = [...marks.targets]
+  const targets = [...marks.targets].filter(([, run]) => !run.discarded)
   if (targets.length > 0)
     await putTargets(
       tx,
       targets.map(([target, run]) => targetRow(run, target)),
     )
-  if (marks.positions.size > 0)
+  const positions = [...marks.positions].filter(isKept)
+  if (positions.length > 0)
     await putPositions(
       tx,
-      [...marks.positions].map(row => ({ ...row })),
+      positions.map(row => ({ ...row })),
     )
   for (const work of marks.works) await work(tx)
 }

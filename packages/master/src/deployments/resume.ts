@@ -54,7 +54,7 @@ async function resumeOne(engine: Engine, row: DeploymentRow): Promise<void> {
     lane.pumping = true
   } else for (const agent_id of run.targets.keys()) lane.catch_ups.set(agent_id, run)
   void see(engine, lane, run)
-    .catch(error => engine.deps.onError(`deployment ${run.id}`, error))
+    .catch(error => run.discarded || engine.deps.onError(`deployment ${run.id}`, error))
     .then(() => letGo(engine, lane, run, inQueue))
 }
 

@@ -63,6 +63,8 @@ export interface Run {
   /** The first refusal that stops the deployment. */
   stopped_by: RunTarget | null
   readonly counts: Map<TargetState, number>
+  /** Its workspace was deleted: nothing of it is written any more. */
+  discarded: boolean
   /** Called when nothing is open any more, or the deployment is stopped. */
   onSettled: (() => void) | null
 }
@@ -99,6 +101,7 @@ export function newRun(row: RunOrigin): Run {
     asked: 0,
     stopped_by: null,
     counts: new Map(),
+    discarded: false,
     onSettled: null,
   }
 }
@@ -166,7 +169,7 @@ export function moveRun(run: Run, to: DeploymentState): void {
 }
 
 export function isSettled(run: Run): boolean {
-  if (run.stopped_by) return true
+  if (run.stopped_by || run.discarded) return true
   if ([...run.counts].some(([state, number]) => number > 0 && isOpen(run.state, state))) return false
   // Whoever was asked may come back within the time: without a single answer nothing is proved.
   return !(run.state === 'preparing' && run.asked > 0 && answered(run) === 0)

@@ -38,14 +38,15 @@ export async function deploy(engine: Engine, lane: Lane, run: Run, freight: Frei
     begin(engine, lane, run, freight)
     deliver(engine, run)
     await settled(run, run.prepare_deadline_ms || engine.times.prepare_deadline_ms)
-    // Taken over by a newer deployment: whoever took it has written its end.
-    if (run.state === 'superseded') return
+    // Taken over by a newer deployment, or deleted: whoever did it has written its end.
+    if (run.state === 'superseded' || run.discarded) return
     const outcome = outcomeOf(state => count(run, state), run.asked, run.stopped_by !== null)
     if (outcome === 'reject') return await reject(engine, lane, run)
     if (outcome === 'abort') return await abort(engine, lane, run)
     await decide(engine, lane, run, freight.release)
     await see(engine, lane, run)
   } catch (error) {
+    if (run.discarded) return
     engine.deps.onError(`deployment ${run.id}`, error)
     await giveUp(engine, run)
   } finally {
@@ -153,6 +154,7 @@ async function decide(engine: Engine, lane: Lane, run: Run, release: Loaded): Pr
   if (run.trigger === 'change') lane.decided = Promise.resolve(release)
   engine.recorder.run(run)
   await engine.recorder.flushed()
+  if (run.discarded) return
   for (const target of targetsIn(run, 'committed')) sendCommit(engine, run, target)
 }
 
@@ -179,6 +181,7 @@ export function sendCommit(engine: Engine, run: Run, target: RunTarget): void {
 /** After the decision, and after a restart: waits for the proofs, then ends by what was proved. */
 export async function see(engine: Engine, lane: Lane, run: Run): Promise<void> {
   await settled(run, engine.times.commit_deadline_ms)
+  if (run.discarded) return
   for (const target of targetsIn(run, 'committed', 'loaded')) {
     moveTarget(run, target, 'unknown', stamp(engine))
     engine.recorder.target(run, target)

@@ -101,6 +101,7 @@ forEachEngine((_engine, open) => {
       }
       const recorder = makeRecorder({
         db: flaky,
+        isKept: () => true,
         onError: () => {},
         changed: {
           deployment: ({ id }) => void changed.push(id),

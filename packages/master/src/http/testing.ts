@@ -12,9 +12,9 @@ import { openDatabase } from '../database/open-database.ts'
 import { newId } from '../ids.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import { openTestSecrets } from '../secrets/testing.ts'
-import { makeTenancyDoors } from '../tenancy/make-tenancy.ts'
+import { makeTenancyArea } from '../tenancy/make-tenancy.ts'
 import { makePlaces } from '../tenancy/places.ts'
-import type { WorkspaceUsage } from '../tenancy/tenancy.ts'
+import type { TenantContents } from '../tenancy/tenancy.ts'
 import { makeTenancy } from '../tenancy/tenancy-service.ts'
 import type { WorkspacesDeps } from '../tenancy/workspaces-service.ts'
 import type { Connection } from './connection.ts'
@@ -47,7 +47,7 @@ export interface TestApp {
 export interface TestOptions {
   readonly database?: Database
   readonly routes?: Partial<Routes>
-  readonly usages?: readonly WorkspaceUsage[]
+  readonly contents?: readonly TenantContents[]
   readonly originsChanged?: WorkspacesDeps['originsChanged']
   readonly rates?: HttpDeps['rates']
   /** How identity providers are asked; the default is the plain fetch, which reaches loopback. */
@@ -84,16 +84,17 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     outgoing: options.outgoing ?? { fetch: (url, init) => fetch(url, init as RequestInit) },
     ...(options.provider_endpoints ? { provider_endpoints: options.provider_endpoints } : {}),
   })
-  const tenancy = makeTenancyDoors({
+  const tenancy = makeTenancyArea({
     ...common,
     access: makeAccess(places),
     own: area.bindings.own,
-    usages: options.usages ?? [],
+    places,
+    contents: options.contents ?? [area.contents],
     originsChanged: options.originsChanged ?? (() => {}),
   })
   const http = makeHttpApp({
     ...common,
-    routes: { ...noRoutes(), ...area.routes, ...tenancy, ...options.routes },
+    routes: { ...noRoutes(), ...area.routes, ...tenancy.routes, ...options.routes },
     authenticator: area.authenticator,
     secrets,
     ready: async () => true,

@@ -35,8 +35,8 @@ export function tenancyRoutes(services: {
     organizations_update: async ({ caller, params, body }) => ({
       body: { data: await organizations.update(caller, params.id, body) },
     }),
-    organizations_delete: async ({ caller, params }) => {
-      await organizations.remove(caller, params.id)
+    organizations_delete: async ({ caller, params, query }) => {
+      await organizations.remove(caller, params.id, query.confirm)
       return { body: undefined }
     },
     organization_workspaces_list: async ({ caller, params, query, url }) => ({
@@ -57,8 +57,8 @@ export function tenancyRoutes(services: {
     workspaces_update: async ({ caller, params, body }) => ({
       body: { data: await workspaces.update(caller, params.id, body) },
     }),
-    workspaces_delete: async ({ caller, params }) => {
-      await workspaces.remove(caller, params.id)
+    workspaces_delete: async ({ caller, params, query }) => {
+      await workspaces.remove(caller, params.id, query.confirm)
       return { body: undefined }
     },
   }

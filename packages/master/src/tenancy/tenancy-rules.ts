@@ -1,10 +1,4 @@
-import {
-  ApiError,
-  type ErrorDetail,
-  type Organization,
-  OrganizationSettings,
-  type Workspace,
-} from '@nxmesh/contract'
+import { ApiError, type Organization, OrganizationSettings, type Workspace } from '@nxmesh/contract'
 import type { OrganizationRow, WorkspaceRow } from './tenancy-store.ts'
 
 export const organizationOf = (row: OrganizationRow): Organization => ({
@@ -31,6 +25,20 @@ export const workspaceOf = (row: WorkspaceRow): Workspace => ({
   created_at: row.created_at,
 })
 
+export const organizationEvent = (action: string, id: string) => ({
+  action: `organization.${action}`,
+  object_type: 'organization',
+  object_id: id,
+  organization_id: id,
+})
+export const workspaceEvent = (action: string, row: Pick<WorkspaceRow, 'id' | 'organization_id'>) => ({
+  action: `workspace.${action}`,
+  object_type: 'workspace',
+  object_id: row.id,
+  organization_id: row.organization_id,
+  workspace_id: row.id,
+})
+
 export const cidrsOf = (row: Pick<WorkspaceRow, 'agent_allowed_cidrs_json'>): string[] | null =>
   row.agent_allowed_cidrs_json === null ? null : JSON.parse(row.agent_allowed_cidrs_json)
 
@@ -41,29 +49,19 @@ export const cidrsJson = (cidrs: readonly string[] | null): string | null =>
 export const noOrganization = () => new ApiError('NOT_FOUND', 'There is no such organization')
 export const noWorkspace = () => new ApiError('NOT_FOUND', 'There is no such workspace')
 
-/** Refuses a slug that another one has. `holder`: who has it, `id`: who wants it (null: a new one). */
-export function refuseTakenSlug(
+/** Refuses a slug or a name that another one has. `holder`: who has it, `id`: who wants it (null: a new one). */
+export function refuseTaken(
   noun: string,
-  slug: string,
+  field: 'slug' | 'name',
+  value: string,
   holder: { id: string } | undefined,
   id: string | null,
 ): void {
   if (!holder || holder.id === id) return
-  const message = `The ${noun} ${holder.id} has the slug "${slug}" already`
-  throw new ApiError('CONFLICT', message, { details: [{ field: 'slug', message }] })
+  const message = `The ${noun} ${holder.id} has the ${field} "${value}" already`
+  throw new ApiError('CONFLICT', message, { details: [{ field, message }] })
 }
 
 export function refuseFull(noun: string, count: number, max: number): void {
   if (count >= max) throw new ApiError('LIMIT_REACHED', `There are ${max} ${noun} already`)
-}
-
-/** How many users of a thing an error lists; the last line says how many more there are. */
-const LISTED = 20
-
-export function refuseInUse(noun: string, details: readonly ErrorDetail[], total = details.length): void {
-  if (total === 0) return
-  const listed = details.slice(0, LISTED)
-  const more = total - listed.length
-  if (more > 0) listed.push({ field: listed[0]?.field ?? '', message: `and ${more} more` })
-  throw new ApiError('IN_USE', `The ${noun} is not empty`, { details: listed })
 }

@@ -1,7 +1,13 @@
 import type { AuditLog } from '../audit/audit.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import type { Tenancy } from './tenancy.ts'
-import { noWorkspace, organizationOf, workspaceOf } from './tenancy-rules.ts'
+import {
+  noWorkspace,
+  organizationEvent,
+  organizationOf,
+  workspaceEvent,
+  workspaceOf,
+} from './tenancy-rules.ts'
 import {
   insertOrganization,
   insertWorkspace,
@@ -37,23 +43,16 @@ export function makeTenancy({ audit, now, newId }: TenancyDeps): Tenancy {
       const present = await listOrganizations(tx, null, { limit: MASTER_LIMITS.organizations, offset: 0 })
       if (present.length > 0) return present.map(row => row.id)
       const created_at = now().toISOString()
-      const organization = { ...FIRST, id: newId(), settings_json: '{}', created_at }
+      const organization = { ...FIRST, id: newId(), settings_json: '{}', created_at, deleted_at: null }
       const workspace = newWorkspace({ ...FIRST, id: newId(), organization_id: organization.id, created_at })
       await insertOrganization(tx, organization)
       await insertWorkspace(tx, workspace)
       await audit.append(tx, caller, {
-        action: 'organization.create',
-        object_type: 'organization',
-        object_id: organization.id,
-        organization_id: organization.id,
+        ...organizationEvent('create', organization.id),
         after: organizationOf(organization),
       })
       await audit.append(tx, caller, {
-        action: 'workspace.create',
-        object_type: 'workspace',
-        object_id: workspace.id,
-        organization_id: organization.id,
-        workspace_id: workspace.id,
+        ...workspaceEvent('create', workspace),
         after: workspaceOf(workspace),
       })
       return [organization.id]

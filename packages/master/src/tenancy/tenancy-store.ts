@@ -15,6 +15,9 @@ interface Naming {
 
 // --- Organizations ---
 
+/** Those that were deleted are not there for anybody. */
+const liveOrganizations = (db: Queryable) => db.selectFrom('organizations').where('deleted_at', 'is', null)
+
 /** Which rows a list shows: null for all of them. */
 type Within = readonly string[] | null
 
@@ -24,39 +27,41 @@ export async function listOrganizations(
   slice: Slice,
 ): Promise<OrganizationRow[]> {
   if (ids?.length === 0) return []
-  let query = db.selectFrom('organizations').selectAll().orderBy('created_at').orderBy('id')
+  let query = liveOrganizations(db).selectAll().orderBy('created_at').orderBy('id')
   if (ids !== null) query = query.where('id', 'in', [...ids])
   return await query.limit(slice.limit).offset(slice.offset).execute()
 }
 
 export async function countOrganizations(db: Queryable, ids: Within): Promise<number> {
   if (ids?.length === 0) return 0
-  let query = db.selectFrom('organizations').select(eb => eb.fn.countAll<number>().as('count'))
+  let query = liveOrganizations(db).select(eb => eb.fn.countAll<number>().as('count'))
   if (ids !== null) query = query.where('id', 'in', [...ids])
   return Number((await query.executeTakeFirstOrThrow()).count)
 }
 
 export async function organizationById(db: Queryable, id: string): Promise<OrganizationRow | undefined> {
-  return await db.selectFrom('organizations').selectAll().where('id', '=', id).executeTakeFirst()
+  return await liveOrganizations(db).selectAll().where('id', '=', id).executeTakeFirst()
 }
 
 export async function organizationBySlug(db: Queryable, slug: string): Promise<OrganizationRow | undefined> {
-  return await db.selectFrom('organizations').selectAll().where('slug', '=', slug).executeTakeFirst()
+  return await liveOrganizations(db).selectAll().where('slug', '=', slug).executeTakeFirst()
 }
 
 export async function insertOrganization(tx: Tx, row: Insertable<Tables['organizations']>): Promise<void> {
   await tx.insertInto('organizations').values(row).execute()
 }
 
-export async function renameOrganization(tx: Tx, id: string, naming: Naming): Promise<void> {
-  await tx.updateTable('organizations').set(naming).where('id', '=', id).execute()
-}
-
-export async function deleteOrganization(tx: Tx, id: string): Promise<void> {
-  await tx.deleteFrom('organizations').where('id', '=', id).execute()
+export async function updateOrganization(
+  tx: Tx,
+  id: string,
+  change: Pick<OrganizationRow, 'name' | 'slug' | 'settings_json'>,
+): Promise<void> {
+  await tx.updateTable('organizations').set(change).where('id', '=', id).execute()
 }
 
 // --- Workspaces ---
+
+const liveWorkspaces = (db: Queryable) => db.selectFrom('workspaces').where('deleted_at', 'is', null)
 
 export interface WorkspaceFilter {
   /** Null: whatever organization. */
@@ -69,7 +74,7 @@ export interface WorkspaceFilter {
 }
 
 function filtered(db: Queryable, { organization_id, reach }: WorkspaceFilter) {
-  let query = db.selectFrom('workspaces')
+  let query = liveWorkspaces(db)
   if (organization_id !== null) query = query.where('organization_id', '=', organization_id)
   if (reach === null) return query
   return query.where(eb =>
@@ -97,7 +102,7 @@ export async function countWorkspaces(db: Queryable, filter: WorkspaceFilter): P
 }
 
 export async function organizationOfWorkspace(db: Queryable, id: string): Promise<string | undefined> {
-  const query = db.selectFrom('workspaces').select('organization_id').where('id', '=', id)
+  const query = liveWorkspaces(db).select('organization_id').where('id', '=', id)
   return (await query.executeTakeFirst())?.organization_id
 }
 
@@ -107,25 +112,26 @@ export async function workspaceIds(
   organization_ids: readonly string[] | null,
   limit: number,
 ): Promise<string[]> {
-  let query = db.selectFrom('workspaces').select('id').orderBy('id').limit(limit)
+  let query = liveWorkspaces(db).select('id').orderBy('id').limit(limit)
   if (organization_ids !== null) query = query.where('organization_id', 'in', [...organization_ids])
   return (await query.execute()).map(row => row.id)
 }
 
 export async function workspaceById(db: Queryable, id: string): Promise<WorkspaceRow | undefined> {
-  return await db.selectFrom('workspaces').selectAll().where('id', '=', id).executeTakeFirst()
+  return await liveWorkspaces(db).selectAll().where('id', '=', id).executeTakeFirst()
 }
 
-export async function workspaceBySlug(
+/** The one of the organization that has this slug, or this name. */
+export async function workspaceBy(
   db: Queryable,
   organization_id: string,
-  slug: string,
+  field: 'slug' | 'name',
+  value: string,
 ): Promise<WorkspaceRow | undefined> {
-  return await db
-    .selectFrom('workspaces')
+  return await liveWorkspaces(db)
     .selectAll()
     .where('organization_id', '=', organization_id)
-    .where('slug', '=', slug)
+    .where(field, '=', value)
     .executeTakeFirst()
 }
 
@@ -141,16 +147,13 @@ export async function updateWorkspace(
   await tx.updateTable('workspaces').set(change).where('id', '=', id).execute()
 }
 
-export async function deleteWorkspace(tx: Tx, id: string): Promise<void> {
-  await tx.deleteFrom('workspaces').where('id', '=', id).execute()
-}
-
 /** An update that changes nothing takes the row's lock on PostgreSQL as FOR UPDATE does; SQLite has one writer anyway. */
 export async function lockWorkspaceRow(tx: Tx, id: string): Promise<WorkspaceRow | undefined> {
   return await tx
     .updateTable('workspaces')
     .set(eb => ({ generation: eb.ref('generation') }))
     .where('id', '=', id)
+    .where('deleted_at', 'is', null)
     .returningAll()
     .executeTakeFirst()
 }
@@ -160,6 +163,7 @@ export async function raiseGeneration(tx: Tx, id: string) {
     .updateTable('workspaces')
     .set(eb => ({ generation: eb('generation', '+', 1) }))
     .where('id', '=', id)
+    .where('deleted_at', 'is', null)
     .returning(['epoch', 'generation'])
     .executeTakeFirst()
 }
@@ -169,6 +173,44 @@ export async function raiseReleaseNumber(tx: Tx, id: string) {
     .updateTable('workspaces')
     .set(eb => ({ release_number: eb('release_number', '+', 1) }))
     .where('id', '=', id)
+    .where('deleted_at', 'is', null)
     .returning('release_number')
     .executeTakeFirst()
+}
+
+// --- Deletion ---
+
+/** From here on it is there for nobody. Its slug is free again: the one that it gets is none that a person can give. */
+export async function markWorkspaces(tx: Tx, ids: readonly string[], deleted_at: string): Promise<void> {
+  if (ids.length === 0) return
+  await tx
+    .updateTable('workspaces')
+    .set(eb => ({ deleted_at, slug: eb(eb.val('deleted:'), '||', eb.ref('id')) }))
+    .where('id', 'in', [...ids])
+    .execute()
+}
+
+export async function markOrganization(tx: Tx, id: string, deleted_at: string): Promise<void> {
+  const change = { deleted_at, slug: `deleted:${id}` }
+  await tx.updateTable('organizations').set(change).where('id', '=', id).execute()
+}
+
+/** A workspace that was deleted and has rows yet. */
+export async function markedWorkspace(db: Queryable): Promise<string | undefined> {
+  const query = db.selectFrom('workspaces').select('id').where('deleted_at', 'is not', null)
+  return (await query.orderBy('deleted_at').orderBy('id').limit(1).executeTakeFirst())?.id
+}
+
+/** When nothing refers to it any more. */
+export async function deleteWorkspaceRow(tx: Tx, id: string): Promise<void> {
+  await tx.deleteFrom('workspaces').where('id', '=', id).where('deleted_at', 'is not', null).execute()
+}
+
+/** Those that were deleted and whose workspaces are gone. */
+export async function deleteOrganizationRows(tx: Tx): Promise<void> {
+  await tx
+    .deleteFrom('organizations')
+    .where('deleted_at', 'is not', null)
+    .where('id', 'not in', eb => eb.selectFrom('workspaces').select('organization_id'))
+    .execute()
 }

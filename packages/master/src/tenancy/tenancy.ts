@@ -1,4 +1,4 @@
-import type { Organization, Workspace } from '@nxmesh/contract'
+import type { Organization, OrganizationPatch, OrganizationSettings, Workspace } from '@nxmesh/contract'
 import type { Caller } from '../access/caller.ts'
 import type { Queryable, Tx } from '../database/database.ts'
 import type { PageOf } from '../http/page.ts'
@@ -9,11 +9,35 @@ export interface PlanOrder {
   readonly generation: number
 }
 
-/** What keeps a workspace from being deleted, as `details` of IN_USE; asked of every area that puts things into one. */
-export type WorkspaceUsage = (
-  tx: Tx,
-  workspace_id: string,
-) => Promise<readonly { readonly field: string; readonly message: string }[]>
+/** What is deleted: these workspaces, and the organization when it goes with them. */
+export interface Doomed {
+  readonly organization_id: string | null
+  readonly workspace_ids: readonly string[]
+}
+
+/** How many of one noun. */
+export interface Content {
+  /** The noun, in the plural: `virtual_hosts`. */
+  readonly field: string
+  readonly count: number
+  /** What a person should know of them before they go. */
+  readonly note?: string
+}
+
+/** What an area has put into tenants. Each area that does gives one to tenancy, and knows nothing else of deletions. */
+export interface TenantContents {
+  count(db: Queryable, of: Doomed): Promise<readonly Content[]>
+  /**
+   * In the transaction that deletes: whatever acts by itself, or opens a door, ends here, also for a master that starts later.
+   * What memory holds of it goes with `afterCommit`. It may take a fraction of a second, not more.
+   */
+  close?(tx: Tx, of: Doomed): Promise<void>
+  /**
+   * After that, again and again until it answers 0, each time in a transaction of its own: deletes about `max_rows` rows of a
+   * workspace that was deleted. Answers how many.
+   */
+  purge?(tx: Tx, workspace_id: string, max_rows: number): Promise<number>
+}
 
 /** What other areas need of tenancy. Without a caller: who may is checked by the service that calls. */
 export interface Tenancy {
@@ -39,15 +63,17 @@ export interface PageOfQuery {
 export interface Organizations {
   list(caller: Caller, query: PageOfQuery): Promise<PageOf<Organization>>
   get(caller: Caller, id: string): Promise<Organization>
-  /** Throws CONFLICT that names `slug`. */
-  create(caller: Caller, input: { name: string; slug: string }): Promise<Organization>
-  update(
+  /** Throws CONFLICT that names `slug`, VALIDATION_ERROR for settings that name what is not there. */
+  create(
     caller: Caller,
-    id: string,
-    patch: { name?: string | undefined; slug?: string | undefined },
+    input: { name: string; slug: string; settings?: OrganizationSettings | undefined },
   ): Promise<Organization>
-  /** Throws IN_USE with the workspaces. */
-  remove(caller: Caller, id: string): Promise<void>
+  update(caller: Caller, id: string, patch: OrganizationPatch): Promise<Organization>
+  /**
+   * Everything in it goes as well. `confirm`: its slug; undefined throws CONFIRMATION_REQUIRED with what would go, another one
+   * VALIDATION_ERROR.
+   */
+  remove(caller: Caller, id: string, confirm: string | undefined): Promise<void>
 }
 
 export interface WorkspaceInput {
@@ -69,10 +95,10 @@ export interface Workspaces {
     query: PageOfQuery & { organization_id?: string | undefined },
   ): Promise<PageOf<Workspace>>
   get(caller: Caller, id: string): Promise<Workspace>
-  /** Throws NOT_FOUND for the organization, CONFLICT that names `slug`. */
+  /** Throws NOT_FOUND for the organization, CONFLICT that names `slug` or `name`. */
   create(caller: Caller, input: WorkspaceInput): Promise<Workspace>
   /** Agents that a changed list of networks no longer admits are cut before it resolves. */
   update(caller: Caller, id: string, patch: WorkspaceChange): Promise<Workspace>
-  /** Throws IN_USE with what is still in it. */
-  remove(caller: Caller, id: string): Promise<void>
+  /** As that of an organization. */
+  remove(caller: Caller, id: string, confirm: string | undefined): Promise<void>
 }

@@ -1,31 +1,32 @@
 import { seesOrganization } from '../access/access-rules.ts'
 import type { Access, Scope } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
-import type { Database, Queryable } from '../database/database.ts'
+import type { Database, Queryable, Tx } from '../database/database.ts'
 import { sliceOf } from '../http/page.ts'
 import { MASTER_LIMITS } from '../limits.ts'
-import type { WorkspaceChange, Workspaces, WorkspaceUsage } from './tenancy.ts'
+import type { Deletion } from './deletion.ts'
+import { requireConfirmed } from './deletion-rules.ts'
+import type { WorkspaceChange, Workspaces } from './tenancy.ts'
 import {
   cidrsJson,
   cidrsOf,
   noOrganization,
   noWorkspace,
   refuseFull,
-  refuseInUse,
-  refuseTakenSlug,
+  refuseTaken,
+  workspaceEvent,
   workspaceOf,
 } from './tenancy-rules.ts'
 import {
   countWorkspaces,
-  deleteWorkspace,
   insertWorkspace,
   listWorkspaces,
   lockWorkspaceRow,
   organizationById,
   updateWorkspace,
   type WorkspaceRow,
+  workspaceBy,
   workspaceById,
-  workspaceBySlug,
 } from './tenancy-store.ts'
 
 export interface WorkspacesDeps {
@@ -34,23 +35,29 @@ export interface WorkspacesDeps {
   readonly access: Access
   readonly now: () => Date
   readonly newId: () => string
-  readonly usages: readonly WorkspaceUsage[]
-  /** After the commit of another `agent_allowed_cidrs`, and after a deletion. */
+  readonly deletion: Deletion
+  /** After the commit of another `agent_allowed_cidrs`. */
   readonly originsChanged: (workspace_id: string, cidrs: readonly string[] | null) => void
 }
 
 const organizationScope = (organization_id: string): Scope => ({ type: 'organization', organization_id })
 const scopeOf = (workspace_id: string): Scope => ({ type: 'workspace', workspace_id })
-const eventOf = (action: string, row: { id: string; organization_id: string }) => ({
-  action: `workspace.${action}`,
-  object_type: 'workspace',
-  object_id: row.id,
-  organization_id: row.organization_id,
-  workspace_id: row.id,
-})
 
 export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
-  const { database, audit, access, now, newId, usages } = deps
+  const { database, audit, access, deletion, now, newId } = deps
+
+  /** `before`: null for a new one. What stays as it is is nobody's business. */
+  const requireFree = async (
+    tx: Tx,
+    wanted: Pick<WorkspaceRow, 'organization_id' | 'slug' | 'name'>,
+    before: Pick<WorkspaceRow, 'id' | 'slug' | 'name'> | null,
+  ) => {
+    for (const field of ['slug', 'name'] as const) {
+      if (before?.[field] === wanted[field]) continue
+      const holder = await workspaceBy(tx, wanted.organization_id, field, wanted[field])
+      refuseTaken('workspace', field, wanted[field], holder, before?.id ?? null)
+    }
+  }
 
   return {
     async list(caller, { organization_id, ...query }) {
@@ -79,7 +86,7 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
       await access.require(caller, 'workspace:write', organizationScope(organization_id))
       return await database.write(async tx => {
         await requireOrganization(tx, organization_id)
-        refuseTakenSlug('workspace', slug, await workspaceBySlug(tx, organization_id, slug), null)
+        await requireFree(tx, input, null)
         const count = await countWorkspaces(tx, { organization_id, reach: null })
         refuseFull('workspaces in this organization', count, MASTER_LIMITS.workspaces_per_organization)
         const row = newWorkspace({
@@ -92,7 +99,7 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
         })
         await insertWorkspace(tx, row)
         const after = workspaceOf(row)
-        await audit.append(tx, caller, { ...eventOf('create', row), after })
+        await audit.append(tx, caller, { ...workspaceEvent('create', row), after })
         return after
       })
     },
@@ -107,32 +114,31 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
         const moved = changed.agent_allowed_cidrs_json !== row.agent_allowed_cidrs_json
         if (after.name === before.name && after.slug === before.slug && !moved)
           return { after: before, moved }
-        refuseTakenSlug(
-          'workspace',
-          after.slug,
-          await workspaceBySlug(tx, row.organization_id, after.slug),
-          id,
-        )
+        await requireFree(tx, after, before)
         const { name, slug, agent_allowed_cidrs_json } = changed
         await updateWorkspace(tx, id, { name, slug, agent_allowed_cidrs_json })
-        await audit.append(tx, caller, { ...eventOf('update', row), before, after })
+        await audit.append(tx, caller, { ...workspaceEvent('update', row), before, after })
         return { after, moved }
       })
       if (moved) deps.originsChanged(id, after.agent_allowed_cidrs)
       return after
     },
 
-    async remove(caller, id) {
+    async remove(caller, id, confirm) {
       await access.require(caller, 'workspace:delete', scopeOf(id))
+      const seen = await workspaceById(database.read, id)
+      if (!seen) throw noWorkspace()
+      const of = { organization_id: null, workspace_ids: [id] }
+      const contents = await deletion.contentsOf(database.read, of)
+      requireConfirmed('workspace', seen, confirm, { workspaces: [], contents })
       await database.write(async tx => {
-        // The lock comes first: nothing may be put in while it is being looked at.
+        // The lock comes first: whoever puts something in takes it as well, and finds the workspace gone.
         const row = await lockWorkspaceRow(tx, id)
         if (!row) throw noWorkspace()
-        for (const usage of usages) refuseInUse('workspace', await usage(tx, id))
-        await deleteWorkspace(tx, id)
-        await audit.append(tx, caller, { ...eventOf('delete', row), before: workspaceOf(row) })
+        // Renamed in between: what was confirmed is another slug.
+        requireConfirmed('workspace', row, confirm, { workspaces: [], contents })
+        await deletion.workspace(tx, caller, row, contents)
       })
-      deps.originsChanged(id, [])
     },
   }
 }
@@ -158,4 +164,5 @@ export const newWorkspace = (named: Named): WorkspaceRow => ({
   epoch: 1,
   generation: 0,
   release_number: 0,
+  deleted_at: null,
 })

@@ -137,7 +137,10 @@ forEachEngine((_engine, open) => {
     expect((await come('late', ['ops'])).me.grants).toHaveLength(3)
     expect((await come('late', [])).me.grants).toHaveLength(0)
     await owner.client.call('roles_delete', { params: { id: role.id } })
-    await owner.client.call('organizations_delete', { params: { id: organization.id } })
+    await owner.client.call('organizations_delete', {
+      params: { id: organization.id },
+      query: { confirm: 'short-lived' },
+    })
     expect(rolesOf((await come('late', ['ops'])).me)).toEqual([[ROLE_IDS.operator, null]])
     // And the list can be sent back as it is.
     await update({ group_mappings: [...Object.values(mappings), ...more] })
@@ -148,7 +151,7 @@ forEachEngine((_engine, open) => {
     const with_ = (change: object) => codeOf(update({ group_mappings: [{ ...mappings.ops, ...change }] }))
     const other = '019ab0c1-2d3e-7abc-8def-0123456789ab'
     expect(await with_({ role: other })).toBe('VALIDATION_ERROR')
-    expect(await with_({ organization_id: other })).toBe('VALIDATION_ERROR')
+    expect(await with_({ organization_id: other })).toBe('NOT_FOUND')
     expect(await with_({ workspace_id: other })).toBe('NOT_FOUND')
     expect(await with_({ role: 'instance_admin' })).toBe('VALIDATION_ERROR')
     expect(await with_({ organization_id: null })).toBe('VALIDATION_ERROR')
