@@ -24,7 +24,7 @@ import {
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
 import { known, type Passwords } from './passwords.ts'
-import { badLink, invitationOf, noInvitation, scopeOf } from './people-rules.ts'
+import { badLink, invitationOf, isSameRole, noInvitation, scopeOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
 import { requireGivable, type Wanted } from './role-places.ts'
 import { bindingsOf, insertBinding } from './roles-store.ts'
@@ -81,14 +81,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
   const give = async (tx: Tx, caller: Caller, row: InvitationRow, user_id: string) => {
     const present = await bindingsOf(tx, user_id)
     const { role_id, organization_id, workspace_id } = row
-    const has = present.some(
-      one =>
-        one.role_id === role_id &&
-        one.organization_id === organization_id &&
-        one.workspace_id === workspace_id &&
-        one.provider_id === null,
-    )
-    if (!has) {
+    if (!present.some(one => one.provider_id === null && isSameRole(one, row))) {
       if (present.length >= LIMITS.bindings_per_user)
         throw new ApiError('LIMIT_REACHED', `An account has at most ${LIMITS.bindings_per_user} roles`)
       const made = { id: newId(), user_id, provider_id: null, created_at: now().toISOString() }
@@ -186,6 +179,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
         }
         await insertUser(tx, user)
         await give(tx, await asUser(tx, user, anonymous), row, user.id)
+        // With the role that was just given.
         const caller = await asUser(tx, user, anonymous)
         return await sessions.begin(tx, caller, user, {
           method: 'invitation',
