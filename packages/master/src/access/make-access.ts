@@ -66,10 +66,10 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
     ...base,
     authenticator,
     sessions,
+    binder: makeRoleBinder({ ...base, authenticator }),
     passwords: makePasswords(),
     throttle: makeLoginThrottle(base.now),
     keepers: makeKeepers(),
-    binder: makeRoleBinder({ ...base, authenticator }),
     links: makeLinkMaker(base),
   }
   const setup = makeSetup(deps)
