@@ -51,10 +51,9 @@ export function agentRoutes(services: {
     agents_rotate_key: async ({ caller, params }) => ({
       body: { data: await keys.rotate(caller, params.id) },
     }),
-    agents_revoke_keys: async ({ caller, params }) => {
-      await keys.revoke(caller, params.id)
-      return { body: { data: await agents.get(caller, params.id) } }
-    },
+    agents_revoke_keys: async ({ caller, params }) => ({
+      body: { data: await keys.revoke(caller, params.id) },
+    }),
     agent_tokens_create: async ({ caller, params, body }) => ({
       body: { data: await tokens.forAgent(caller, params.id, body) },
     }),

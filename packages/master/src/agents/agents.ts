@@ -75,7 +75,7 @@ export interface AgentKeyDoors {
   /** Throws CONFLICT when the agent has no key yet, or speaks a protocol without rotation. */
   rotate(caller: Caller, id: string): Promise<AgentKeyRotation>
   /** All keys end and the connection is cut; it registers again with a token. */
-  revoke(caller: Caller, id: string): Promise<void>
+  revoke(caller: Caller, id: string): Promise<Agent>
 }
 
 export interface TokenInput {

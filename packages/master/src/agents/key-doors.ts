@@ -1,4 +1,4 @@
-import { ApiError, type Permission } from '@nxmesh/contract'
+import { type Agent, ApiError, type Permission } from '@nxmesh/contract'
 import type { Access, Caller } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Channel } from '../channel/channel.ts'
@@ -18,6 +18,8 @@ export interface KeyDoorsDeps {
   readonly keys: AgentKeyRing
   readonly channel: Channel
   readonly rotation: KeyRotation
+  /** As the list shows it, to whoever has just changed it. */
+  readonly read: (ids: readonly string[]) => Promise<readonly Agent[]>
   readonly now: () => Date
 }
 
@@ -66,6 +68,9 @@ export function makeKeyDoors(deps: KeyDoorsDeps): AgentKeyDoors {
       })
       keys.forget(id)
       channel.cut(id, 'the keys of the agent were revoked')
+      const [agent] = await deps.read([id])
+      if (!agent) throw noAgent()
+      return agent
     },
   }
 }

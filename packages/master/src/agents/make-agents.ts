@@ -97,7 +97,7 @@ export function makeAgentsArea(deps: AgentsAreaDeps): AgentsArea {
           { deployments, presenceOf: presence.presenceOf },
           await agentsByIds(deps.db.read, ids),
         )
-      const doors = { agents, tokens, registration, keys: makeKeyDoors({ ...deps, rotation }) }
+      const doors = { agents, tokens, registration, keys: makeKeyDoors({ ...deps, rotation, read }) }
       return { ...doors, key_sweep, read, contents, routes: agentRoutes(doors) }
     },
     start: key_sweep.start,
