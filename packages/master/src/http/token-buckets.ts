@@ -1,3 +1,4 @@
+import { addressText, parseAddress } from '@nxmesh/contract/addresses'
 import { keepNewest } from '../keep-newest.ts'
 
 /** `burst` may come at once; `per_s` flow in each second after that. */
@@ -47,18 +48,15 @@ export function makeTokenBuckets(rule: BucketRule, max_keys: number, now: () => 
   }
 }
 
-/** What stands for an address in a limit: an IPv6 customer has a whole /64 (RFC 6177), so that counts as one. */
+/**
+ * What stands for an address in a limit: an IPv6 customer has a whole /64 (RFC 6177), so that counts as one; `::ffff:192.0.2.1` is
+ * the IPv4 address in it, however it is written.
+ */
 export function addressKey(ip_address: string | null): string {
-  if (ip_address === null) return 'unknown'
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip_address)
-  if (mapped?.[1]) return mapped[1]
-  if (!ip_address.includes(':')) return ip_address
-  const [head = '', tail] = ip_address.toLowerCase().split('::', 2)
-  const front = head === '' ? [] : head.split(':')
-  const back = tail ? tail.split(':') : []
-  const gap = tail === undefined ? [] : Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0')
-  return [...front, ...gap, ...back]
-    .slice(0, 4)
-    .map(part => part.replace(/^0+(?=.)/, ''))
-    .join(':')
+  // As sockets write an IPv4 address; nearly every request comes here.
+  if (ip_address !== null && !ip_address.includes(':')) return ip_address
+  const address = ip_address === null ? null : parseAddress(ip_address.replace(/%.*$/, ''))
+  if (!address) return 'unknown'
+  if (address.version === 4) return addressText(address)
+  return [112n, 96n, 80n, 64n].map(shift => ((address.bits >> shift) & 0xffffn).toString(16)).join(':')
 }
