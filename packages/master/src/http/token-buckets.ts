@@ -53,9 +53,11 @@ export function makeTokenBuckets(rule: BucketRule, max_keys: number, now: () => 
  * the IPv4 address in it, however it is written.
  */
 export function addressKey(ip_address: string | null): string {
-  // As sockets write an IPv4 address; nearly every request comes here.
-  if (ip_address !== null && !ip_address.includes(':')) return ip_address
-  const address = ip_address === null ? null : parseAddress(ip_address.replace(/%.*$/, ''))
+  if (ip_address === null) return 'unknown'
+  // As sockets write it, on one family or on both: nearly every request is this one.
+  const plain = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/.exec(ip_address)?.[1]
+  if (plain !== undefined) return plain
+  const address = parseAddress(ip_address.replace(/%.*$/, ''))
   if (!address) return 'unknown'
   if (address.version === 4) return addressText(address)
   return [112n, 96n, 80n, 64n].map(shift => ((address.bits >> shift) & 0xffffn).toString(16)).join(':')
