@@ -2,6 +2,7 @@ import { LIMITS, type Permission, type Principal } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import type { Database } from '../database/database.ts'
 import { keepNewest } from '../keep-newest.ts'
+import { MASTER_LIMITS } from '../limits.ts'
 import { unionOf } from './access-rules.ts'
 import { type ApiKeyRow, apiKeyByHash, apiKeyById, touchApiKey } from './api-keys-store.ts'
 import type { Caller, Grant } from './caller.ts'
@@ -53,7 +54,6 @@ export interface Verified {
 const BEARER = /^Bearer +([A-Za-z0-9._-]{1,2048})$/i
 const API_KEY = new RegExp(`^${TOKEN_PREFIX.api_key}[A-Za-z0-9_-]{43}$`)
 const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
-const USED_EVERY_MS = 60_000
 
 /** Knows access tokens and API keys. A verified token is trusted for `LIMITS.token_cache_ms`, unless it is forgotten before. */
 export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
@@ -78,7 +78,11 @@ export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
   }
 
   const noteUse = (verified: Verified, now_ms: number) => {
-    if (verified.principal.type !== 'api_key' || now_ms - verified.used_ms < USED_EVERY_MS) return
+    if (
+      verified.principal.type !== 'api_key' ||
+      now_ms - verified.used_ms < MASTER_LIMITS.api_key_use_noted_ms
+    )
+      return
     verified.used_ms = now_ms
     // Not awaited: a request need not wait for the note about it.
     database

@@ -26,6 +26,7 @@ import { requireGoodPassword } from './password-rules.ts'
 import { known, type Passwords } from './passwords.ts'
 import { badLink, invitationOf, isSameRole, noInvitation, scopeOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
+import { EVERYWHERE } from './reach-query.ts'
 import { requireGivable, type Wanted } from './role-places.ts'
 import { bindingsOf, insertBinding } from './roles-store.ts'
 import type { Opened, Sessions } from './sessions-service.ts'
@@ -64,7 +65,6 @@ export interface InvitationsDeps {
   readonly newId: () => string
 }
 
-const EVERYTHING = { everything: true, organization_ids: [], workspace_ids: [] }
 const eventOf = (action: string, row: InvitationRow) => ({
   action: `invitation.${action}`,
   object_type: 'invitation',
@@ -137,7 +137,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
         // Inside: the place may be deleted meanwhile.
         const given = await requireGivable(deps, tx, caller, 'user:write', input)
         await clearInvitations(tx, row.created_at, row)
-        if ((await countInvitations(tx, EVERYTHING, row.created_at)) >= LIMITS.invitations)
+        if ((await countInvitations(tx, EVERYWHERE, row.created_at)) >= LIMITS.invitations)
           throw new ApiError('LIMIT_REACHED', `${LIMITS.invitations} invitations wait already`)
         await insertInvitation(tx, row)
         await audit.append(tx, caller, { ...eventOf('create', row), after: publicOf(row) })
