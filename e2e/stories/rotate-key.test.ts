@@ -39,7 +39,7 @@ const expectRefused = (done: { status: number | null; output: string }, words: s
 async function makeSecret(master: LoneMaster, api_key: string, name: string): Promise<string> {
   const answer = await fetch(`${master.plain_url}/api/v1/api-keys`, {
     method: 'POST',
-    body: JSON.stringify({ name }),
+    body: JSON.stringify({ name, role: 'instance_admin', organization_id: null }),
     headers: {
       authorization: `Bearer ${api_key}`,
       'content-type': 'application/json',

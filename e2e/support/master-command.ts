@@ -25,7 +25,7 @@ export async function startLoneMaster(args: readonly string[], env: Env = {}): P
   return { running, plain_url: found('plain URL') ?? '', setup_token: found('setup token') }
 }
 
-/** Makes the first administrator; answers with an API key's client and the key. */
+/** Makes the first administrator; answers with the person's client, and with the key of a program that may keep the instance. */
 export async function setUpLoneMaster(master: LoneMaster): Promise<{ client: Client; key: string }> {
   const base_url = master.plain_url
   const session = await makeClient({ base_url }).call('setup', {
@@ -35,11 +35,10 @@ export async function setUpLoneMaster(master: LoneMaster): Promise<{ client: Cli
       password: 'a long password for tests',
     },
   })
-  const signed_in = makeClient({ base_url, token: session.data.token })
-  const organization_id = (await signed_in.call('organizations_list')).data[0]?.id ?? null
-  const body = { name: 'tests', role: 'owner', organization_id } as const
-  const { key } = (await signed_in.call('api_keys_create', { body })).data
-  return { key, client: makeClient({ base_url, token: key }) }
+  const client = makeClient({ base_url, token: session.data.token })
+  const body = { name: 'tests', role: 'instance_admin', organization_id: null } as const
+  const { key } = (await client.call('api_keys_create', { body })).data
+  return { key, client }
 }
 
 /** Runs `nxmesh master …` to its end. */

@@ -11,6 +11,7 @@ import {
   variableOf,
 } from './config-options.ts'
 import { errorCode, readText } from './host/files.ts'
+import { AGENT_LIMITS } from './limits.ts'
 import { isKeyPin } from './link/address.ts'
 import type { LogLevel } from './log.ts'
 import type { NginxSettings } from './nginx/installation.ts'
@@ -200,14 +201,12 @@ function toMasterUrl(found: Values, text: string | null): string | null {
   throw wrong(found.get('master_url'), 'master_url', 'must be https://host or https://host:port')
 }
 
-const PINS_MAX = 4
-
 function toPins(found: Values, text: string | null): readonly string[] | null {
   if (text === null) return null
   if (text === 'none') return []
   const pins = text.split(',').map(one => one.trim())
-  if (pins.length <= PINS_MAX && pins.every(isKeyPin)) return pins
-  const why = `must be up to ${PINS_MAX} of sha256/<base64 of SHA-256>, separated by commas, or none`
+  if (pins.length <= AGENT_LIMITS.server_key_pins && pins.every(isKeyPin)) return pins
+  const why = `must be up to ${AGENT_LIMITS.server_key_pins} of sha256/<base64 of SHA-256>, separated by commas, or none`
   throw wrong(found.get('server_key_pin'), 'server_key_pin', why)
 }
 

@@ -1,6 +1,7 @@
 /** Bounds of what the agent keeps and waits for; what crosses the wire is bounded in the contract. */
 export const AGENT_LIMITS = {
   orders_queued: 64,
+  server_key_pins: 4,
   nginx_test_max_ms: 60_000,
   nginx_facts_max_ms: 10_000,
   /** Bind failures alone take nginx 2.5 s of retries. */

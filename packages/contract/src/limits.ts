@@ -35,7 +35,7 @@ export const LIMITS = {
   token_cache_entries: 20_000,
   password_checks_at_once: 2,
   password_checks_of_strangers: 1,
-  /** Hashes that wait: for each standing, and of one sender. */
+  /** Hashes that wait: for each degree of trust, and of one sender. */
   password_checks_waiting: 64,
   password_checks_of_sender: 8,
 

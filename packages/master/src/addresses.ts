@@ -1,4 +1,5 @@
 import { addressText, contains, type Network, parseAddress, parseNetwork } from '@nxmesh/contract/addresses'
+import { MASTER_LIMITS } from './limits.ts'
 
 export type { Network } from '@nxmesh/contract/addresses'
 
@@ -17,9 +18,6 @@ export const admits = (cidrs: readonly string[] | null, address: string | null):
 
 const withoutZone = (address: string) => address.replace(/%.*$/, '')
 
-/** How far back a chain of proxies is followed. */
-const HOPS_MAX = 32
-
 /**
  * Who sent a request: the peer of the socket, or behind a trusted proxy the right-most address of X-Forwarded-For that is not
  * itself one. What stands left of that one anybody may have written. From any other peer the header is not even asked for; where
@@ -31,7 +29,7 @@ export function clientAddress(
   forwardedFor: () => string | null,
 ): string | null {
   if (trusted.length === 0 || !within(trusted, peer)) return peer
-  const hops = (forwardedFor() ?? '').split(',').slice(-HOPS_MAX)
+  const hops = (forwardedFor() ?? '').split(',').slice(-MASTER_LIMITS.proxy_hops)
   let client = peer
   for (const hop of hops.reverse()) {
     const address = parseAddress(hop.trim())

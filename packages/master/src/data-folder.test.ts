@@ -20,6 +20,7 @@ import { allowForBusyMachines } from './database/testing.ts'
 import { sharedCluster } from './database/testing-postgres.ts'
 import { MASTER_LIMITS } from './limits.ts'
 import { type RunningMaster, startMaster } from './main.ts'
+import { until } from './testing-until.ts'
 
 allowForBusyMachines()
 const root = mkdtempSync(join(tmpdir(), 'nxmesh-folder-'))
@@ -159,10 +160,7 @@ test('a large database is looked through while it serves: damage is logged, and 
 
   damageTheEnd(data_dir)
   const damaged = await start(data_dir, {}, logged)
-  const deadline = Date.now() + 20_000
-  while ((await readiness(damaged)).status !== 503 && Date.now() < deadline)
-    await new Promise(resolve => setTimeout(resolve, 10))
-  expect((await readiness(damaged)).status).toBe(503)
+  await until('the damage to be found', async () => (await readiness(damaged)).status === 503)
   expect(logged.filter(line => line.includes('is damaged (')).length).toBe(1)
 })
 

@@ -36,6 +36,9 @@ export const MASTER_LIMITS = {
 
   // Access
   signing_key_days: 30,
+  /** How often the use of an API key is written down. */
+  api_key_use_noted_ms: 60_000,
+  password_different_chars_min: 5,
   /** A token whose key is not known makes the keys be read again, at most this often. */
   signing_keys_reload_ms: 10_000,
 
@@ -77,6 +80,8 @@ export const MASTER_LIMITS = {
   ca_valid_days: 3_650,
   server_certificate_valid_days: 365,
   server_certificate_renew_days: 60,
+  /** How long before its end the log warns of a certificate that nobody has replaced. */
+  server_certificate_warn_days: 30,
 
   // Session keys of agents
   agent_key_max_age_days: 3_650,
@@ -84,6 +89,8 @@ export const MASTER_LIMITS = {
 
   // Serving
   idle_timeout_s: 60,
+  /** How far back a chain of proxies is followed. */
+  proxy_hops: 32,
   channel_idle_timeout_s: 120,
   stop_grace_ms: 5_000,
   held_requests: 2_000,

@@ -207,10 +207,10 @@ const reachableHost = (config: MasterConfig) =>
   isAny(config.listen.host) ? hostname() : inUrl(config.listen.host)
 
 const DAY_MS = 86_400_000
-const WARN_BEFORE_MS = 30 * DAY_MS
 
 function warnOfEnd(identity: ServerIdentity, now: Date, log: Logger): void {
-  if (identity.not_after.getTime() - now.getTime() > WARN_BEFORE_MS) return
+  if (identity.not_after.getTime() - now.getTime() > MASTER_LIMITS.server_certificate_warn_days * DAY_MS)
+    return
   log.warn(
     { not_after: identity.not_after.toISOString() },
     'The certificate of the listener ends soon: put its successor in its place, it is taken without a restart',

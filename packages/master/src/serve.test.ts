@@ -3,10 +3,10 @@ import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { networksOf } from './addresses.ts'
 import { loadMaker } from './certificates/load-maker.ts'
-import { until } from './channel/testing.ts'
 import { api, openTestApp } from './http/testing.ts'
 import { MASTER_LIMITS } from './limits.ts'
 import { type Listener, listenPlain, listenTls } from './serve.ts'
+import { until } from './testing-until.ts'
 
 const app = await openTestApp()
 const listener: Listener = listenPlain({ host: '127.0.0.1', port: 0 }, { fetch: request => app.raw(request) })
@@ -57,10 +57,10 @@ test('of the certificates that were replaced, only so many keep their sockets: t
     socket.on('error', () => undefined)
     socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     sockets.push(socket)
-    await until(() => held.length === n + 1, 'the request')
+    await until('the request', () => held.length === n + 1)
     tls.replace(shown)
   }
-  await until(() => sockets[0]?.closed === true && sockets[1]?.closed === true, 'the oldest to end')
+  await until('the oldest to end', () => sockets[0]?.closed === true && sockets[1]?.closed === true)
   expect(sockets.slice(2).map(socket => socket.closed)).not.toContain(true)
   for (const end of held) end()
   for (const socket of sockets) socket.destroy()

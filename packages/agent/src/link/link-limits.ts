@@ -16,6 +16,8 @@ export interface LinkLimits {
   readonly frame_bytes: number
   readonly register_ms: number
   readonly register_answer_bytes: number
+  /** The master's own chain has two certificates; a longer one than this is not looked at. */
+  readonly presented_certificates: number
 }
 
 export const LINK_LIMITS: LinkLimits = {
@@ -29,4 +31,5 @@ export const LINK_LIMITS: LinkLimits = {
   frame_bytes: LIMITS.frame_bytes,
   register_ms: 15_000,
   register_answer_bytes: 65_536,
+  presented_certificates: 8,
 }

@@ -92,9 +92,6 @@ export async function fetchPinnedCa(target: TlsTarget, fingerprint: string): Pro
   )
 }
 
-/** The master's own chain has two certificates; a longer one than this is not looked at. */
-const CHAIN_MAX = 8
-
 function presentedChain(target: TlsTarget): Promise<Uint8Array[]> {
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -114,7 +111,7 @@ function presentedChain(target: TlsTarget): Promise<Uint8Array[]> {
     socket.once('secureConnect', () => {
       const chain: Uint8Array[] = []
       let one: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
-      while (one?.raw && chain.length < CHAIN_MAX) {
+      while (one?.raw && chain.length < LINK_LIMITS.presented_certificates) {
         chain.push(one.raw)
         one = one.issuerCertificate === one ? undefined : one.issuerCertificate
       }

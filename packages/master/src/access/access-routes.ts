@@ -1,4 +1,3 @@
-import type { Browser } from '../http/cookies.ts'
 import { page } from '../http/page.ts'
 import type { RoutesOf } from '../http/routing.ts'
 import type { Account } from './account-service.ts'
@@ -35,7 +34,6 @@ export interface AccessServices {
   readonly logout: (caller: Caller) => Promise<string | null>
 }
 
-const NO_BROWSER: Browser = { refresh_token: null, login_binding: null, user_agent: null }
 const nothing = { body: undefined }
 const opened = ({ session, refresh_token }: Opened) => ({ body: { data: session }, refresh_token })
 
@@ -43,18 +41,16 @@ const opened = ({ session, refresh_token }: Opened) => ({ body: { data: session 
 export function accessRoutes(services: AccessServices): AccessRoutes {
   const { setup, login, sessions, account, invitations, resets } = services
   return {
-    setup: async ({ caller, body, browser = NO_BROWSER }) =>
-      opened(await setup.complete(caller, body, browser)),
-    login: async ({ caller, body, browser = NO_BROWSER }) => opened(await login.login(caller, body, browser)),
-    refresh: async ({ caller, browser = NO_BROWSER }) => opened(await sessions.refresh(caller, browser)),
+    setup: async ({ caller, body, browser }) => opened(await setup.complete(caller, body, browser)),
+    login: async ({ caller, body, browser }) => opened(await login.login(caller, body, browser)),
+    refresh: async ({ caller, browser }) => opened(await sessions.refresh(caller, browser)),
     logout: async ({ caller }) => ({
       body: { data: { logout_url: await services.logout(caller) } },
       refresh_token: null,
     }),
-    accept_invitation: async ({ caller, body, browser = NO_BROWSER }) =>
+    accept_invitation: async ({ caller, body, browser }) =>
       opened(await invitations.accept(caller, body, browser)),
-    reset_password: async ({ caller, body, browser = NO_BROWSER }) =>
-      opened(await resets.reset(caller, body, browser)),
+    reset_password: async ({ caller, body, browser }) => opened(await resets.reset(caller, body, browser)),
     me: async ({ caller }) => ({ body: { data: account.me(caller) } }),
     me_update: async ({ caller, body }) => ({ body: { data: await account.rename(caller, body.name) } }),
     me_password: async ({ caller, body }) => {

@@ -8,7 +8,7 @@ import type { Caller } from './caller.ts'
 import { deleteResetLinks } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
-import { type Passwords, placeOf } from './passwords.ts'
+import { known, type Passwords } from './passwords.ts'
 import type { Sessions } from './sessions-service.ts'
 import { type UserRow, updateUser, userById } from './users-store.ts'
 
@@ -70,16 +70,12 @@ export function makeAccount(deps: AccountDeps): Account {
       const user = await userBehind(database, caller)
       // A stolen token must not become a stolen password by guessing.
       throttle.attempt(caller.ip_address, user.email)
-      const place = placeOf(caller)
-      if (!(await passwords.matches(current_password, user.password_hash, place)))
+      const applicant = known(caller)
+      if (!(await passwords.matches(current_password, user.password_hash, applicant)))
         throw new ApiError('INVALID_CREDENTIALS', 'The current password is wrong')
       throttle.succeeded(caller.ip_address, user.email)
-      await requireGoodPassword(
-        new_password,
-        [user.name, user.email, user.email.split('@')[0] ?? ''],
-        'new_password',
-      )
-      await storePassword(caller, user, await passwords.hash(new_password, place))
+      await requireGoodPassword(new_password, user, 'new_password')
+      await storePassword(caller, user, await passwords.hash(new_password, applicant))
     },
     async sessions(caller, query) {
       const user = await userBehind(database, caller)

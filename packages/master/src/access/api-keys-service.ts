@@ -17,6 +17,7 @@ import type { Access, Caller } from './caller.ts'
 import { rolesBehind } from './grants.ts'
 import { apiKeyOf, noApiKey, scopeOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
+import { EVERYWHERE } from './reach-query.ts'
 import { requireGivable, type Wanted } from './role-places.ts'
 import { hashToken, newToken, TOKEN_PREFIX } from './tokens.ts'
 
@@ -44,7 +45,6 @@ export interface ApiKeysDeps {
   readonly newId: () => string
 }
 
-const EVERYTHING = { everything: true, organization_ids: [], workspace_ids: [] }
 const PREFIX_CHARS = TOKEN_PREFIX.api_key.length + 8
 const eventOf = (action: string, row: ApiKeyRow) => ({
   action: `api_key.${action}`,
@@ -76,7 +76,7 @@ export function makeApiKeys(deps: ApiKeysDeps): ApiKeys {
       const key = newToken('api_key')
       return await database.write(async tx => {
         const role = await requireGivable(deps, tx, caller, 'api_key:write', input)
-        if ((await countApiKeys(tx, EVERYTHING)) >= LIMITS.api_keys)
+        if ((await countApiKeys(tx, EVERYWHERE)) >= LIMITS.api_keys)
           throw new ApiError('LIMIT_REACHED', `There are ${LIMITS.api_keys} API keys already`)
         const row: ApiKeyRow = {
           id: newId(),

@@ -1,6 +1,8 @@
 import { LIMITS, type Permission, type Principal } from '@nxmesh/contract'
 import type { Logger } from 'pino'
 import type { Database } from '../database/database.ts'
+import { keepNewest } from '../keep-newest.ts'
+import { MASTER_LIMITS } from '../limits.ts'
 import { unionOf } from './access-rules.ts'
 import { type ApiKeyRow, apiKeyByHash, apiKeyById, touchApiKey } from './api-keys-store.ts'
 import type { Caller, Grant } from './caller.ts'
@@ -52,7 +54,6 @@ export interface Verified {
 const BEARER = /^Bearer +([A-Za-z0-9._-]{1,2048})$/i
 const API_KEY = new RegExp(`^${TOKEN_PREFIX.api_key}[A-Za-z0-9_-]{43}$`)
 const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
-const USED_EVERY_MS = 60_000
 
 /** Knows access tokens and API keys. A verified token is trusted for `LIMITS.token_cache_ms`, unless it is forgotten before. */
 export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
@@ -72,12 +73,16 @@ export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
     const found = await find(deps, token, hash, now_ms)
     cache.delete(hash)
     // What was read while something was being revoked may be that very thing.
-    if (found && forgotten === forgotten_before) remember(cache, hash, found)
+    if (found && forgotten === forgotten_before) keepNewest(cache, hash, found, LIMITS.token_cache_entries)
     return found
   }
 
   const noteUse = (verified: Verified, now_ms: number) => {
-    if (verified.principal.type !== 'api_key' || now_ms - verified.used_ms < USED_EVERY_MS) return
+    if (
+      verified.principal.type !== 'api_key' ||
+      now_ms - verified.used_ms < MASTER_LIMITS.api_key_use_noted_ms
+    )
+      return
     verified.used_ms = now_ms
     // Not awaited: a request need not wait for the note about it.
     database
@@ -121,14 +126,6 @@ export function makeAuthenticator(deps: AuthenticatorDeps): Authenticator {
     },
     onForget: listener => void listeners.push(listener),
   }
-}
-
-function remember(cache: Map<string, Verified>, hash: string, verified: Verified): void {
-  if (cache.size >= LIMITS.token_cache_entries) {
-    const oldest = cache.keys().next()
-    if (!oldest.done) cache.delete(oldest.value)
-  }
-  cache.set(hash, verified)
 }
 
 async function find(

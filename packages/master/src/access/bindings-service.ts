@@ -1,25 +1,15 @@
 import { ApiError, LIMITS, ROLE_IDS, type RoleBinding } from '@nxmesh/contract'
-import type { AuditLog } from '../audit/audit.ts'
-import { afterCommit } from '../database/after-commit.ts'
 import type { Database, Tx } from '../database/database.ts'
 import { type PageOf, sliceOf } from '../http/page.ts'
 import type { Places } from './access-service.ts'
-import type { Authenticator } from './authenticator.ts'
 import type { Access, Caller } from './caller.ts'
 import { rolesBehind } from './grants.ts'
 import type { Keepers } from './keepers.ts'
-import { bindingOf, noBinding, noUser, requireMayGive, scopeOf } from './people-rules.ts'
+import { bindingOf, isSameRole, noBinding, noUser, requireMayGive, scopeOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
+import type { RoleBinder } from './role-binder.ts'
 import { requireGivable, type Wanted } from './role-places.ts'
-import {
-  type BindingRow,
-  bindingById,
-  bindingsOf,
-  countBindings,
-  deleteBinding,
-  insertBinding,
-  listBindings,
-} from './roles-store.ts'
+import { bindingById, bindingsOf, countBindings, listBindings } from './roles-store.ts'
 import { type UserRow, userById } from './users-store.ts'
 
 /** Who has which role where. */
@@ -34,31 +24,14 @@ export interface Bindings {
 
 export interface BindingsDeps {
   readonly database: Database
-  readonly audit: AuditLog
   readonly access: Access
   readonly places: Places
-  readonly authenticator: Authenticator
+  readonly binder: RoleBinder
   readonly keepers: Keepers
-  readonly now: () => Date
-  readonly newId: () => string
 }
 
-const eventOf = (action: string, row: BindingRow) => ({
-  action: `role_binding.${action}`,
-  object_type: 'role_binding',
-  object_id: row.id,
-  organization_id: row.organization_id,
-  workspace_id: row.workspace_id,
-})
-const publicOf = ({ user_id, role_id }: BindingRow) => ({ user_id, role_id })
-const isSame = (a: BindingRow, b: BindingRow) =>
-  a.role_id === b.role_id &&
-  a.organization_id === b.organization_id &&
-  a.workspace_id === b.workspace_id &&
-  a.provider_id === b.provider_id
-
 export function makeBindings(deps: BindingsDeps): Bindings {
-  const { database, audit, access, authenticator } = deps
+  const { database, access, binder } = deps
 
   /** A user of another organization looks like none; those who keep the instance see everybody. */
   const userFor = async (tx: Tx, caller: Caller, input: Wanted & { user_id: string }): Promise<UserRow> => {
@@ -69,21 +42,6 @@ export function makeBindings(deps: BindingsDeps): Bindings {
     if (present.some(one => one.organization_id === input.organization_id)) return row
     throw noUser()
   }
-  const insert = async (tx: Tx, caller: Caller, row: BindingRow) => {
-    await insertBinding(tx, row)
-    await audit.append(tx, caller, { ...eventOf('create', row), after: publicOf(row) })
-    afterCommit(tx, () => authenticator.forget([row.user_id]))
-  }
-  const newRow = (
-    user_id: string,
-    place: Pick<BindingRow, 'role_id' | 'organization_id' | 'workspace_id'>,
-  ): BindingRow => ({
-    ...place,
-    id: deps.newId(),
-    user_id,
-    provider_id: null,
-    created_at: deps.now().toISOString(),
-  })
 
   return {
     async list(caller, query) {
@@ -105,13 +63,13 @@ export function makeBindings(deps: BindingsDeps): Bindings {
         const role = await requireGivable(deps, tx, caller, 'user:write', input)
         const user = await userFor(tx, caller, input)
         const { organization_id, workspace_id } = input
-        const row = newRow(user.id, { role_id: role.role_id, organization_id, workspace_id })
+        const wanted = { role_id: role.role_id, organization_id, workspace_id }
         const present = await bindingsOf(tx, user.id)
-        if (present.some(one => isSame(one, row)))
+        if (present.some(one => one.provider_id === null && isSameRole(one, wanted)))
           throw new ApiError('CONFLICT', `The user has the role ${role.name} there already`)
         if (present.length >= LIMITS.bindings_per_user)
           throw new ApiError('LIMIT_REACHED', `A user has at most ${LIMITS.bindings_per_user} roles`)
-        await insert(tx, caller, row)
+        const row = await binder.bind(tx, caller, { ...wanted, user_id: user.id, provider_id: null })
         return bindingOf({ ...row, user_email: user.email }, new Map([[role.role_id, role]]))
       })
     },
@@ -130,16 +88,15 @@ export function makeBindings(deps: BindingsDeps): Bindings {
             'This role follows a group of the identity provider: change it there',
           )
         await deps.keepers.requireAnotherThan(tx, { user_id: row.user_id, binding_id: id })
-        await deleteBinding(tx, id)
-        await audit.append(tx, caller, { ...eventOf('delete', row), before: publicOf(row) })
-        afterCommit(tx, () => authenticator.forget([row.user_id]))
+        await binder.unbind(tx, caller, row)
       })
     },
 
     async own(tx, caller, organization_id) {
       const { type, id } = caller.principal
       if (type !== 'user' || id === null) return
-      await insert(tx, caller, newRow(id, { role_id: ROLE_IDS.owner, organization_id, workspace_id: null }))
+      const owner = { role_id: ROLE_IDS.owner, organization_id, workspace_id: null }
+      await binder.bind(tx, caller, { ...owner, user_id: id, provider_id: null })
     },
   }
 }

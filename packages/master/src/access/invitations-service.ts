@@ -23,9 +23,10 @@ import {
 } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
-import { type Passwords, placeOf } from './passwords.ts'
-import { badLink, invitationOf, noInvitation, scopeOf } from './people-rules.ts'
+import { known, type Passwords } from './passwords.ts'
+import { badLink, invitationOf, isSameRole, noInvitation, scopeOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
+import { EVERYWHERE } from './reach-query.ts'
 import { requireGivable, type Wanted } from './role-places.ts'
 import { bindingsOf, insertBinding } from './roles-store.ts'
 import type { Opened, Sessions } from './sessions-service.ts'
@@ -64,7 +65,6 @@ export interface InvitationsDeps {
   readonly newId: () => string
 }
 
-const EVERYTHING = { everything: true, organization_ids: [], workspace_ids: [] }
 const eventOf = (action: string, row: InvitationRow) => ({
   action: `invitation.${action}`,
   object_type: 'invitation',
@@ -81,14 +81,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
   const give = async (tx: Tx, caller: Caller, row: InvitationRow, user_id: string) => {
     const present = await bindingsOf(tx, user_id)
     const { role_id, organization_id, workspace_id } = row
-    const has = present.some(
-      one =>
-        one.role_id === role_id &&
-        one.organization_id === organization_id &&
-        one.workspace_id === workspace_id &&
-        one.provider_id === null,
-    )
-    if (!has) {
+    if (!present.some(one => one.provider_id === null && isSameRole(one, row))) {
       if (present.length >= LIMITS.bindings_per_user)
         throw new ApiError('LIMIT_REACHED', `An account has at most ${LIMITS.bindings_per_user} roles`)
       const made = { id: newId(), user_id, provider_id: null, created_at: now().toISOString() }
@@ -144,7 +137,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
         // Inside: the place may be deleted meanwhile.
         const given = await requireGivable(deps, tx, caller, 'user:write', input)
         await clearInvitations(tx, row.created_at, row)
-        if ((await countInvitations(tx, EVERYTHING, row.created_at)) >= LIMITS.invitations)
+        if ((await countInvitations(tx, EVERYWHERE, row.created_at)) >= LIMITS.invitations)
           throw new ApiError('LIMIT_REACHED', `${LIMITS.invitations} invitations wait already`)
         await insertInvitation(tx, row)
         await audit.append(tx, caller, { ...eventOf('create', row), after: publicOf(row) })
@@ -168,9 +161,8 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
       const offered = await look(anonymous, token_hash)
       if (await userByEmail(database.read, offered.email)) throw hasAccount()
       const called = name ?? offered.name ?? offered.email
-      await requireGoodPassword(password, [called, offered.email, offered.email.split('@')[0] ?? ''])
-      const place = placeOf(anonymous)
-      const password_hash = await passwords.hash(password, place)
+      await requireGoodPassword(password, { name: called, email: offered.email })
+      const password_hash = await passwords.hash(password, known(anonymous))
       const begun = await database.write(async tx => {
         const row = await take(tx, token_hash)
         if (await userByEmail(tx, row.email)) throw hasAccount()
@@ -187,6 +179,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
         }
         await insertUser(tx, user)
         await give(tx, await asUser(tx, user, anonymous), row, user.id)
+        // With the role that was just given.
         const caller = await asUser(tx, user, anonymous)
         return await sessions.begin(tx, caller, user, {
           method: 'invitation',

@@ -51,8 +51,8 @@ export function makeLogin(deps: LoginDeps): Login {
       const sender = addressKey(ip_address)
       throttle.attempt(ip_address, email)
       const user = await userByEmail(database.read, email)
-      const standing = throttle.standing(ip_address, await isKnown(user, sender))
-      const matches = await passwords.matches(password, user?.password_hash ?? null, { sender, standing })
+      const trust = throttle.trust(ip_address, await isKnown(user, sender))
+      const matches = await passwords.matches(password, user?.password_hash ?? null, { sender, trust })
       if (!matches || user?.status !== 'active') {
         throttle.failed(ip_address)
         await tellRefusal(caller, email, user)

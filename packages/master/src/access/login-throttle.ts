@@ -1,14 +1,15 @@
 import { ApiError, LIMITS } from '@nxmesh/contract'
 import { addressKey, makeTokenBuckets } from '../http/token-buckets.ts'
+import { keepNewest } from '../keep-newest.ts'
 
 /** How much the place that an attempt comes from is trusted, from most to least: who is trusted more is served before. */
-export type Standing = 'known' | 'clean' | 'suspicious'
+export type Trust = 'known' | 'clean' | 'suspicious'
 
 export interface LoginThrottle {
   /** Counts an attempt before the password is looked at; throws RATE_LIMITED. */
   attempt(ip_address: string | null, email: string): void
   /** `known`: the owner of the account is logged in from there. Throws RATE_LIMITED when suspicious places try too much together. */
-  standing(ip_address: string | null, known: boolean): Standing
+  trust(ip_address: string | null, known: boolean): Trust
   /** The password was wrong. */
   failed(ip_address: string | null): void
   /** Takes the attempt back: it was the owner. */
@@ -47,18 +48,14 @@ export function makeLoginThrottle(now: () => Date): LoginThrottle {
     attempt(ip_address, email) {
       admit(addresses.take(addressKey(ip_address)) || pairs.take(pairKey(ip_address, email)))
     },
-    standing(ip_address, known) {
+    trust(ip_address, known) {
       if (known) return 'known'
       if (!hasFailed(addressKey(ip_address))) return 'clean'
       admit(suspicious.take('all'))
       return 'suspicious'
     },
     failed(ip_address) {
-      const address = addressKey(ip_address)
-      failed_ms.delete(address)
-      failed_ms.set(address, now().getTime())
-      const oldest = failed_ms.size > LIMITS.rate_keys ? failed_ms.keys().next() : null
-      if (oldest && !oldest.done) failed_ms.delete(oldest.value)
+      keepNewest(failed_ms, addressKey(ip_address), now().getTime(), LIMITS.rate_keys)
     },
     succeeded(ip_address, email) {
       addresses.giveBack(addressKey(ip_address))

@@ -2,7 +2,6 @@ import { afterAll, beforeEach, describe, expect, test } from 'bun:test'
 import { ApiError, type ErrorCode, LIMITS } from '@nxmesh/contract'
 import { everyClass } from '../http/rate-limiter.ts'
 import { closeTestApps, codeOf, OWNER, openTestApp, type TestApp } from '../http/testing.ts'
-import { makePasswords } from './passwords.ts'
 
 afterAll(closeTestApps)
 
@@ -66,48 +65,5 @@ describe('10,000 wrong log-ins', () => {
       codes.push(answer.status)
     }
     expect(codes.filter(code => code === 401)).toHaveLength(LIMITS.login_burst_attempts)
-  })
-})
-
-describe('hashing passwords', () => {
-  const HASH =
-    '$argon2id$v=19$m=19456,t=2,p=1$Vug7BIBpCNJWXJcclV1L921NVONRvQhx7MHzsswSdns$ycLSozYYBDI80V1TDRHBgGtq2GmCoYBoUjFuDx1Pyvg'
-
-  test('whoever is known goes before strangers, and no sender before the others', async () => {
-    const passwords = makePasswords()
-    const order: string[] = []
-    const check = (sender: string, standing: 'known' | 'clean' | 'suspicious') =>
-      passwords.matches('x', HASH, { sender, standing }).then(() => void order.push(`${standing} ${sender}`))
-    const all = [
-      check('a', 'clean'),
-      check('a', 'clean'),
-      check('a', 'clean'),
-      check('b', 'suspicious'),
-      check('c', 'clean'),
-      check('d', 'known'),
-    ]
-    await Promise.all(all)
-    expect(order.indexOf('known d')).toBeLessThan(2)
-    expect(order.indexOf('clean c')).toBeLessThan(order.lastIndexOf('clean a'))
-    expect(order.at(-1)).toBe('suspicious b')
-  })
-
-  test('a flood of strangers is bounded, in all and for each sender', async () => {
-    const passwords = makePasswords()
-    const codes = await Promise.all(
-      Array.from({ length: 500 }, (_, n) =>
-        codeOf(passwords.matches('x', HASH, { sender: `s${n}`, standing: 'clean' })),
-      ),
-    )
-    expect(counts(codes).UNAVAILABLE).toBe(
-      500 - LIMITS.password_checks_waiting - LIMITS.password_checks_of_strangers,
-    )
-    const one = await Promise.all(
-      Array.from({ length: 50 }, () =>
-        codeOf(passwords.matches('x', HASH, { sender: 's', standing: 'clean' })),
-      ),
-    )
-    const let_in = LIMITS.password_checks_of_sender + LIMITS.password_checks_of_strangers
-    expect(counts(one).RATE_LIMITED).toBe(50 - let_in)
   })
 })

@@ -21,6 +21,7 @@ import type { OidcRoutes } from './oidc/oidc-routes.ts'
 import { makePasswords } from './passwords.ts'
 import { type PeopleRoutes, peopleRoutes } from './people-routes.ts'
 import { makePasswordResets } from './reset-service.ts'
+import { makeRoleBinder } from './role-binder.ts'
 import { makeRoles } from './roles-service.ts'
 import { makeSessions, type Sessions } from './sessions-service.ts'
 import { makeSetup, type Setup } from './setup-service.ts'
@@ -65,6 +66,7 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
     ...base,
     authenticator,
     sessions,
+    binder: makeRoleBinder({ ...base, authenticator }),
     passwords: makePasswords(),
     throttle: makeLoginThrottle(base.now),
     keepers: makeKeepers(),

@@ -1,7 +1,6 @@
 import { ApiError } from '@nxmesh/contract'
+import { MASTER_LIMITS } from '../limits.ts'
 
-/** Enough to fall for a guess: one character over and over. */
-const DIFFERENT_CHARS_MIN = 5
 let common: Promise<ReadonlySet<string>> | null = null
 
 /** The list of a password estimator; read when the first password is set, since a start need not spend the time. */
@@ -14,14 +13,14 @@ const commonPasswords = () => {
 
 /**
  * The policy for new passwords (NIST SP 800-63B section 3.1.1.2): length, which the contract asks, and nothing that guessers
- * try first. Throws VALIDATION_ERROR for the field. `personal`: what people use who think of nothing else, e.g. their e-mail.
+ * try first: name and e-mail are what people use who think of nothing else. Throws VALIDATION_ERROR for the field.
  */
 export async function requireGoodPassword(
   password: string,
-  personal: readonly string[],
+  { name, email }: { readonly name: string; readonly email: string },
   field = 'password',
 ): Promise<void> {
-  const problem = await problemOf(password, personal)
+  const problem = await problemOf(password, [name, email, email.split('@')[0] ?? ''])
   if (problem === null) return
   throw new ApiError('VALIDATION_ERROR', 'This password is too easy to guess', {
     details: [{ field, message: problem }],
@@ -30,8 +29,10 @@ export async function requireGoodPassword(
 
 async function problemOf(password: string, personal: readonly string[]): Promise<string | null> {
   const lower = password.toLowerCase()
-  if (new Set(lower).size < DIFFERENT_CHARS_MIN)
-    return `must have at least ${DIFFERENT_CHARS_MIN} different characters`
+  // One character over and over falls at once.
+  const { password_different_chars_min } = MASTER_LIMITS
+  if (new Set(lower).size < password_different_chars_min)
+    return `must have at least ${password_different_chars_min} different characters`
   const words = personal.map(one => one.toLowerCase()).filter(one => one.length > 3)
   if (words.some(word => withoutEnds(lower) === withoutEnds(word)))
     return 'must be more than your name or e-mail'

@@ -78,6 +78,10 @@ export const apiKeyOf = (row: ApiKeyRow, roles: Roles): ApiKey => ({
   last_used_at: row.last_used_at,
 })
 
+/** The same role in the same place, whoever gave it. */
+export const isSameRole = (a: Place & { role_id: string }, b: Place & { role_id: string }): boolean =>
+  a.role_id === b.role_id && a.organization_id === b.organization_id && a.workspace_id === b.workspace_id
+
 // --- Who may give and take ---
 
 export function scopeOf({ organization_id, workspace_id }: Place): Scope {

@@ -2,6 +2,8 @@ import { type Expression, expressionBuilder, type SqlBool } from 'kysely'
 import type { Tables } from '../database/tables.ts'
 import type { Reach } from './caller.ts'
 
+export const EVERYWHERE: Reach = { everything: true, organization_ids: [], workspace_ids: [] }
+
 /**
  * Of a table whose rows have a place (`organization_id`, `workspace_id`), those that lie in the reach: their workspace is one of
  * it, or their organization. Only everything has the instance's own.

@@ -8,7 +8,7 @@ import { asUser } from './grants.ts'
 import { resetLinkByHash, takeResetLink } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
-import { type Passwords, placeOf } from './passwords.ts'
+import { known, type Passwords } from './passwords.ts'
 import { badLink } from './people-rules.ts'
 import type { Opened, Sessions } from './sessions-service.ts'
 import { hashToken } from './tokens.ts'
@@ -43,10 +43,8 @@ export function makePasswordResets(deps: ResetsDeps): PasswordResets {
   return {
     async reset(anonymous, { token, password }, browser) {
       const token_hash = hashToken(token)
-      const { name, email } = await look(anonymous, token_hash)
-      await requireGoodPassword(password, [name, email, email.split('@')[0] ?? ''])
-      const place = placeOf(anonymous)
-      const password_hash = await passwords.hash(password, place)
+      await requireGoodPassword(password, await look(anonymous, token_hash))
+      const password_hash = await passwords.hash(password, known(anonymous))
       const begun = await database.write(async tx => {
         const link = await takeResetLink(tx, token_hash)
         const user = link ? await userById(tx, link.user_id) : undefined

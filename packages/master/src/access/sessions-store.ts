@@ -1,3 +1,4 @@
+import { LIMITS } from '@nxmesh/contract'
 import type { Selectable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
 import type { Tables } from '../database/tables.ts'
@@ -87,7 +88,7 @@ export async function pruneSessions(tx: Tx, user_id: string, now: string, keep: 
     .where('user_id', '=', user_id)
     .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
-    .limit(1_000)
+    .limit(LIMITS.sessions_per_user)
     .offset(keep)
     .execute()
   if (surplus.length === 0) return

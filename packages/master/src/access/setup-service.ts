@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto'
 import { ApiError, ROLE_IDS } from '@nxmesh/contract'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Tx } from '../database/database.ts'
@@ -8,11 +7,11 @@ import type { Caller } from './caller.ts'
 import { asUser } from './grants.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
-import { type Passwords, placeOf } from './passwords.ts'
+import { known, type Passwords } from './passwords.ts'
 import { insertBinding } from './roles-store.ts'
 import type { Begun, Opened, Sessions } from './sessions-service.ts'
 import { consumeSetupToken, isSetUp, markSetUp, replaceSetupToken, setupTokenHash } from './setup-store.ts'
-import { hashToken, newToken } from './tokens.ts'
+import { hashToken, newToken, sameHash } from './tokens.ts'
 import { insertUser, type UserRow } from './users-store.ts'
 
 export interface SetupInput {
@@ -112,13 +111,12 @@ export function makeSetup(deps: SetupDeps): Setup {
       const token_hash = hashToken(input.setup_token)
       await refuseEarly(caller, token_hash)
       const name = input.name ?? input.email
-      await requireGoodPassword(input.password, [name, input.email, input.email.split('@')[0] ?? ''])
-      const place = placeOf(caller)
+      await requireGoodPassword(input.password, { name, email: input.email })
       const user: UserRow = {
         id: newId(),
         email: input.email,
         name,
-        password_hash: await passwords.hash(input.password, place),
+        password_hash: await passwords.hash(input.password, known(caller)),
         status: 'active',
         created_at: now().toISOString(),
         last_login_at: null,
@@ -131,8 +129,4 @@ export function makeSetup(deps: SetupDeps): Setup {
       return await sessions.finish(begun)
     },
   }
-}
-
-function sameHash(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
 }

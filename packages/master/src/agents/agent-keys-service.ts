@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Places } from '../access/access-service.ts'
 import type { AgentKeys, KeyFound } from '../channel/agent-keys.ts'
 import type { Database, Tx } from '../database/database.ts'
+import { keepNewest } from '../keep-newest.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import {
   type AgentKeyRow,
@@ -74,12 +75,8 @@ export function makeAgentKeys(deps: KeyRingDeps): AgentKeyRing {
     await insertKey(tx, row)
     return { row, key }
   }
-  const remember = (agent_id: string, row: AgentKeyRow, found: KeyFound) => {
-    cache.delete(agent_id)
-    cache.set(agent_id, { row, found })
-    const oldest = cache.size > AGENT_AREA_LIMITS.session_keys_cached ? cache.keys().next().value : undefined
-    if (oldest !== undefined) cache.delete(oldest)
-  }
+  const remember = (agent_id: string, row: AgentKeyRow, found: KeyFound) =>
+    keepNewest(cache, agent_id, { row, found }, AGENT_AREA_LIMITS.session_keys_cached)
 
   return {
     open,

@@ -4,6 +4,7 @@ import { TEST_FACTS, TEST_POSITION } from '../channel/testing.ts'
 import { afterCommit } from '../database/after-commit.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { makePlaces } from '../tenancy/places.ts'
+import { until } from '../testing-until.ts'
 import { NO_CONFIG } from './agents-rules.ts'
 import { makeDirectory } from './directory.ts'
 import { ada, codeOf, create, HOST, ONCE, type OpenedAgents, openAgents } from './testing.ts'
@@ -129,13 +130,10 @@ forEachEngine((_engine, openDatabase) => {
       const { token } = await on.tokens.forWorkspace(ada, on.workspace_id, { expires_in_h: 1, max_uses: 5 })
       on.clock.ms += 3_600_000
       expect(await codeOf(on.registration.register(ada, { ...HOST, token }))).toBe('BOOTSTRAP_TOKEN_INVALID')
-      let reasons: string[] = []
-      for (let tries = 0; tries < 200 && !reasons.includes('expired_token'); tries++) {
-        await new Promise(resolve => setTimeout(resolve, 5))
+      await until('the refusal to be audited', async () => {
         const rows = await on.auditRows('agent.register_refused')
-        reasons = rows.map(row => JSON.parse(row.after_json ?? '{}').reason)
-      }
-      expect(reasons).toContain('expired_token')
+        return rows.some(row => JSON.parse(row.after_json ?? '{}').reason === 'expired_token')
+      })
     })
 
     test('of a workspace names new agents after their hosts, each differently', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { LIMITS, type Permission } from '@nxmesh/contract'
 import { sql } from 'kysely'
 import type { Caller, Grant } from '../access/caller.ts'
+import { EVERYWHERE } from '../access/reach-query.ts'
 import { callerWith, openTestAccess } from '../access/testing.ts'
 import type { Database } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
@@ -121,7 +122,7 @@ forEachEngine((_engine, open) => {
   })
 
   test('looking through in small pieces finds the same', async () => {
-    const wanted = { filter: { actions: ['agent.create'] }, scope: null }
+    const wanted = { filter: { actions: ['agent.create'] }, reach: EVERYWHERE }
     const whole = await searchLog(db.read, wanted)
     expect(whole).toHaveLength(2)
     for (const piece of [1, 2, 3]) expect(await searchLog(db.read, wanted, piece)).toEqual(whole)

@@ -1,8 +1,9 @@
 import { setImmediate as letOthersRun } from 'node:timers/promises'
 import { ApiError, LIMITS } from '@nxmesh/contract'
+import type { Reach } from '../access/caller.ts'
 import type { Queryable } from '../database/database.ts'
 import { MASTER_LIMITS } from '../limits.ts'
-import { type AuditFilter, type AuditScope, chainHead, matchingSequences } from './audit-store.ts'
+import { type AuditFilter, chainHead, matchingSequences } from './audit-store.ts'
 
 /** A piece that took less is followed by a larger one: with an index a few pieces are the whole log. */
 const piece_quick_ms = MASTER_LIMITS.audit_search_piece_ms / 4
@@ -14,7 +15,7 @@ const piece_quick_ms = MASTER_LIMITS.audit_search_piece_ms / 4
  */
 export async function searchLog(
   db: Queryable,
-  wanted: { filter: AuditFilter; scope: AuditScope },
+  wanted: { filter: AuditFilter; reach: Reach },
   first_piece_rows: number = MASTER_LIMITS.audit_search_piece_rows,
 ): Promise<number[]> {
   const found: number[] = []

@@ -1,6 +1,6 @@
 import { ApiError, type AuditEntry, LIMITS } from '@nxmesh/contract'
 import { seesOrganization } from '../access/access-rules.ts'
-import type { Access, Caller } from '../access/caller.ts'
+import type { Access, Caller, Reach } from '../access/caller.ts'
 import { afterCommit } from '../database/after-commit.ts'
 import type { Database, Queryable, Tx } from '../database/database.ts'
 import { type PageOf, sliceOf } from '../http/page.ts'
@@ -16,7 +16,6 @@ import {
 import { searchLog } from './audit-search.ts'
 import {
   type AuditFilter,
-  type AuditScope,
   actionsOf,
   auditRows,
   auditRowsDown,
@@ -108,18 +107,18 @@ export function makeAuditReader(deps: { db: Database; access: Access }): AuditRe
     async list(caller, query) {
       const { page, per_page, action, ...asked } = query
       const slice = sliceOf({ page, per_page })
-      const scope = await scopeOf(deps, caller, asked)
+      const reach = await reachOf(deps, caller, asked)
       const filter = {
         ...asked,
         from: asStored(asked.from),
         to: asStored(asked.to),
         actions: await actionsNamed(read, action),
       }
-      if (scope === null && Object.values(filter).every(value => value === undefined))
+      if (reach.everything && Object.values(filter).every(value => value === undefined))
         return await wholeLog(read, slice)
       if (filter.actions?.length === 0) return { items: [], total: 0 }
       if (slice.offset >= LIMITS.audit_rows_counted) throw tooFar()
-      const found = await searchLog(read, { filter, scope })
+      const found = await searchLog(read, { filter, reach })
       const rows = await auditRows(read, found.slice(slice.offset, slice.offset + slice.limit))
       return { items: rows.map(toEntry), total: found.length }
     },
@@ -134,14 +133,14 @@ async function wholeLog(db: Queryable, { offset, limit }: { offset: number; limi
   return { items: rows.map(toEntry), total: sequence }
 }
 
-async function scopeOf(
+async function reachOf(
   { db, access }: { db: Database; access: Access },
   caller: Caller,
   { workspace_id, organization_id }: AuditFilter,
-): Promise<AuditScope> {
+): Promise<Reach> {
   const reach = await access.reach(caller, 'audit:read')
   // The instance's own readers see also what was told of workspaces and organizations that are gone.
-  if (reach.everything) return null
+  if (reach.everything) return reach
   if (reach.organization_ids.length + reach.workspace_ids.length === 0)
     await access.require(caller, 'audit:read', { type: 'instance' })
   if (organization_id !== undefined && !seesOrganization(caller.grants, organization_id))

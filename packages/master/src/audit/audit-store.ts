@@ -1,3 +1,5 @@
+import type { Reach } from '../access/caller.ts'
+import { inReach } from '../access/reach-query.ts'
 import type { Queryable, Tx } from '../database/database.ts'
 import { CHAIN_START, type ChainedAuditRow, type ChainHead } from './audit-rules.ts'
 
@@ -18,12 +20,6 @@ export interface AuditFilter {
   /** Exclusive. */
   readonly to?: string | undefined
 }
-
-/** Where the reader may look: rows of these organizations or of these workspaces; null: everywhere. */
-export type AuditScope = {
-  readonly organization_ids: readonly string[]
-  readonly workspace_ids: readonly string[]
-} | null
 
 export async function chainHead(db: Queryable): Promise<ChainHead> {
   const last = db.selectFrom('audit_log').select(['sequence', 'hash']).orderBy('sequence', 'desc').limit(1)
@@ -57,10 +53,10 @@ export async function auditRows(db: Queryable, sequences: readonly number[]): Pr
 /** Which rows after `after`, up to and with `upto`, are admitted, newest first. Looks at no other rows. */
 export async function matchingSequences(
   db: Queryable,
-  { filter, scope }: { filter: AuditFilter; scope: AuditScope },
+  { filter, reach }: { filter: AuditFilter; reach: Reach },
   { after, upto, limit }: { after: number; upto: number; limit: number },
 ): Promise<number[]> {
-  const query = filtered(db, filter, scope)
+  const query = filtered(db, filter, reach)
     .select('sequence')
     .where('sequence', '>', after)
     .where('sequence', '<=', upto)
@@ -124,8 +120,8 @@ const EXACT = [
   'ip_address',
 ] as const satisfies readonly (keyof AuditFilter)[]
 
-function filtered(db: Queryable, filter: AuditFilter, scope: AuditScope) {
-  let query = db.selectFrom('audit_log')
+function filtered(db: Queryable, filter: AuditFilter, reach: Reach) {
+  let query = db.selectFrom('audit_log').where(inReach(reach))
   for (const column of EXACT) {
     const value = filter[column]
     if (value !== undefined) query = query.where(column, '=', value)
@@ -134,13 +130,5 @@ function filtered(db: Queryable, filter: AuditFilter, scope: AuditScope) {
   if (actions !== undefined) query = query.where('action', 'in', [...actions])
   if (from !== undefined) query = query.where('at', '>=', from)
   if (to !== undefined) query = query.where('at', '<', to)
-  if (scope === null) return query
-  return query.where(eb =>
-    eb.or([
-      ...(scope.organization_ids.length > 0
-        ? [eb('organization_id', 'in', [...scope.organization_ids])]
-        : []),
-      ...(scope.workspace_ids.length > 0 ? [eb('workspace_id', 'in', [...scope.workspace_ids])] : []),
-    ]),
-  )
+  return query
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { LIMITS } from '@nxmesh/contract'
 import { CLOSE_CODES } from '@nxmesh/contract/channel/signing'
+import { until } from '../testing-until.ts'
 import { makeAdmission } from './admission.ts'
 import { CHANNEL_LIMITS } from './channel-limits.ts'
 import { makeNonces } from './nonces.ts'
@@ -12,7 +13,6 @@ import {
   startTestChannel,
   type TestChannel,
   testHello,
-  until,
 } from './testing.ts'
 
 let on: TestChannel
@@ -35,7 +35,7 @@ test('an agent that falls silent is offline after the time for that, and not bef
   agent.say(testHello('one'))
   await agent.closed
   expect(performance.now() - began_ms).toBeGreaterThanOrEqual(times.silence_ms)
-  await until(() => on.listener.of(who.agent_id).includes('disconnected'), 'the listener knows')
+  await until('the listener knows', () => on.listener.of(who.agent_id).includes('disconnected'))
 })
 
 test('an agent that does not read is cut, while the others are served', async () => {
@@ -44,7 +44,7 @@ test('an agent that does not read is cut, while the others are served', async ()
   const agent = await dialRaw(on, quick)
   agent.say(testHello('quick'))
   const beating = setInterval(() => agent.say(HEARTBEAT), times.heartbeat_ms)
-  await until(() => on.channel.isOnline(slow.agent_id) && on.channel.isOnline(quick.agent_id), 'both online')
+  await until('both online', () => on.channel.isOnline(slow.agent_id) && on.channel.isOnline(quick.agent_id))
   const json = 'x'.repeat(500_000)
   const message = { type: 'objects' as const, deployment_id: slow.agent_id, objects: [{ hash: '', json }] }
   // What may wait, and what the socket and the kernel take before anything waits.
@@ -56,7 +56,7 @@ test('an agent that does not read is cut, while the others are served', async ()
   expect(sent).toBeLessThan(fits + taken_at_once)
   expect(on.channel.isOnline(slow.agent_id)).toBe(false)
   expect(on.channel.send(quick.agent_id, { type: 'lift_hold' })).toBe(true)
-  await until(() => agent.received.includes('{"type":"lift_hold"}'), 'the other one got its message')
+  await until('the other one got its message', () => agent.received.includes('{"type":"lift_hold"}'))
   clearInterval(beating)
   agent.close()
   socket.destroy()
@@ -75,7 +75,7 @@ test('a frame that announces 1 GB is cut before it comes, one that is compressed
     })
     socket.on('error', () => undefined)
     socket.write(frame)
-    await until(() => closed, 'the master to cut it')
+    await until('the master to cut it', () => closed)
   }
   await patient.stop()
 })
@@ -103,7 +103,7 @@ test('an agent that sends more than is handled is cut, and what it had sent is n
   for (let n = 0; n < CHANNEL_LIMITS.inbox_messages + 10; n++) agent.say(HEARTBEAT)
   expect(await agent.closed).toBe(CLOSE_CODES.violation)
   release()
-  await until(() => on.listener.of(who.agent_id).at(-1) === 'disconnected', 'the end')
+  await until('the end', () => on.listener.of(who.agent_id).at(-1) === 'disconnected')
   expect(on.listener.of(who.agent_id).length).toBeLessThanOrEqual(CHANNEL_LIMITS.inbox_messages + 2)
 })
 

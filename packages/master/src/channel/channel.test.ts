@@ -8,6 +8,7 @@ import {
   REFUSAL_HEADERS,
   SIGNATURE_HEADERS,
 } from '@nxmesh/contract/channel/signing'
+import { until } from '../testing-until.ts'
 import {
   dialRaw,
   HEARTBEAT,
@@ -18,7 +19,6 @@ import {
   type TestIdentity,
   testHello,
   tryUpgrade,
-  until,
 } from './testing.ts'
 
 let on: TestChannel
@@ -39,7 +39,7 @@ const auditOf = async (agent_id: string | null) =>
 async function connected(who: TestIdentity, instance = 'one'): Promise<RawAgent> {
   const agent = await dialRaw(on, who)
   agent.say(testHello(instance))
-  await until(() => agent.received.length > 0, 'the welcome')
+  await until('the welcome', () => agent.received.length > 0)
   return agent
 }
 
@@ -48,7 +48,7 @@ describe('a signed upgrade', () => {
     const answer = await tryUpgrade(on, headers)
     expect(answer.status).toBe(401)
     expect(((await answer.json()) as ErrorBody).error.code).toBe('AGENT_SIGNATURE_INVALID')
-    await until(async () => (await auditOf(who.agent_id)).length > 0, 'the audit row')
+    await until('the audit row', async () => (await auditOf(who.agent_id)).length > 0)
     expect(await auditOf(who.agent_id)).toEqual([
       { action: 'agent.connection_refused', result: 'refused', reason },
     ])
@@ -118,7 +118,7 @@ describe('a signed upgrade', () => {
   test('without its headers is refused, and a flood of that makes one audit row', async () => {
     const before = (await auditOf(null)).length
     for (let n = 0; n < 20; n++) expect((await tryUpgrade(on, {})).status).toBe(401)
-    await until(async () => (await auditOf(null)).length > before, 'the audit row')
+    await until('the audit row', async () => (await auditOf(null)).length > before)
     expect((await auditOf(null)).length).toBe(before + 1)
   })
 })
@@ -126,9 +126,9 @@ describe('a signed upgrade', () => {
 describe('frames', () => {
   const ends = async (who: TestIdentity, agent: RawAgent) => {
     expect(await agent.closed).toBe(CLOSE_CODES.violation)
-    await until(() => on.listener.of(who.agent_id).includes('disconnected'), 'the end')
+    await until('the end', () => on.listener.of(who.agent_id).includes('disconnected'))
     expect(on.channel.isOnline(who.agent_id)).toBe(false)
-    await until(async () => (await auditOf(who.agent_id)).length > 0, 'the audit row')
+    await until('the audit row', async () => (await auditOf(who.agent_id)).length > 0)
     expect((await auditOf(who.agent_id)).at(-1)?.action).toBe('agent.connection_violation')
   }
 
@@ -136,9 +136,9 @@ describe('frames', () => {
     const who = on.addAgent()
     const agent = await connected(who)
     agent.say(HEARTBEAT)
-    await until(() => agent.received.some(json => json.includes('heartbeat_ack')), 'the acknowledgement')
+    await until('the acknowledgement', () => agent.received.some(json => json.includes('heartbeat_ack')))
     agent.close()
-    await until(() => on.listener.of(who.agent_id).length === 3, 'three events')
+    await until('three events', () => on.listener.of(who.agent_id).length === 3)
     expect(on.listener.of(who.agent_id)).toEqual(['connected', 'heartbeat', 'disconnected'])
   })
 
@@ -195,7 +195,7 @@ describe('frames', () => {
     const agent = await connected(who)
     agent.send(new Uint8Array(LIMITS.frame_bytes + 1))
     await agent.closed
-    await until(() => !on.channel.isOnline(who.agent_id), 'the end')
+    await until('the end', () => !on.channel.isOnline(who.agent_id))
   })
 })
 
@@ -205,10 +205,10 @@ describe('two connections of one agent', () => {
     const older = await connected(who)
     const newer = await dialRaw(on, who)
     older.say(HEARTBEAT)
-    await until(() => on.listener.of(who.agent_id).includes('heartbeat'), 'the older one still speaks')
+    await until('the older one still speaks', () => on.listener.of(who.agent_id).includes('heartbeat'))
     newer.say(testHello('one'))
     expect(await older.closed).toBe(CLOSE_CODES.displaced)
-    await until(() => on.listener.of(who.agent_id).length === 4, 'four events')
+    await until('four events', () => on.listener.of(who.agent_id).length === 4)
     expect(on.listener.of(who.agent_id)).toEqual(['connected', 'heartbeat', 'disconnected', 'connected'])
     expect(on.channel.isOnline(who.agent_id)).toBe(true)
     newer.close()
@@ -223,7 +223,7 @@ describe('two connections of one agent', () => {
     back.say(testHello('machine-a'))
     expect(await back.closed).toBe(CLOSE_CODES.identity_conflict)
     expect(on.channel.isOnline(who.agent_id)).toBe(true)
-    await until(async () => (await auditOf(who.agent_id)).length > 0, 'the audit row')
+    await until('the audit row', async () => (await auditOf(who.agent_id)).length > 0)
     expect((await auditOf(who.agent_id)).at(-1)?.action).toBe('agent.identity_conflict')
     second.close()
   })
@@ -235,7 +235,7 @@ describe('what the master sends', () => {
     expect(on.channel.send(who.agent_id, { type: 'lift_hold' })).toBe(false)
     const agent = await connected(who)
     expect(on.channel.send(who.agent_id, { type: 'lift_hold' })).toBe(true)
-    await until(() => agent.received.length === 2, 'the message')
+    await until('the message', () => agent.received.length === 2)
     expect(agent.received[1]).toBe('{"type":"lift_hold"}')
     on.channel.cut(who.agent_id, 'deregistered')
     expect(await agent.closed).toBe(CLOSE_CODES.revoked)
@@ -252,7 +252,7 @@ describe('what the master sends', () => {
       const message = { ...objects, objects: [{ hash: String(n), json }] }
       expect(on.channel.send(who.agent_id, message)).toBe(true)
     }
-    await until(() => agent.received.length === count + 1, 'all of them', 20_000)
+    await until('all of them', () => agent.received.length === count + 1, { deadline_ms: 20_000 })
     const hashes = agent.received.slice(1).map(one => JSON.parse(one).objects[0].hash)
     expect(hashes).toEqual(Array.from({ length: count }, (_, n) => String(n)))
     agent.close()

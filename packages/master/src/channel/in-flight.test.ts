@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test'
 import { CLOSE_CODES } from '@nxmesh/contract/channel/signing'
-import { dialRaw, signedHeaders, startTestChannel, tryUpgrade, until } from './testing.ts'
+import { until } from '../testing-until.ts'
+import { dialRaw, signedHeaders, startTestChannel, tryUpgrade } from './testing.ts'
 
 /** What changes between the check of an upgrade and the opening of its socket. */
 async function startWith(meanwhile: (agent_id: string) => boolean) {
@@ -51,7 +52,7 @@ test('an agent from an address that is not admitted is refused behind its valid 
   const answer = await tryUpgrade(on, signedHeaders(who))
   expect(answer.status).toBe(401)
   expect(await answer.text()).toContain('not_authenticated')
-  await until(async () => (await on.auditRows()).length > 0, 'the audit row')
+  await until('the audit row', async () => (await on.auditRows()).length > 0)
   expect(await on.auditRows()).toMatchObject([
     {
       action: 'agent.connection_refused',

@@ -3,6 +3,7 @@ import type { Caller } from '../access/caller.ts'
 import { nobody } from '../access/nobody.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import { addressKey, makeTokenBuckets } from '../http/token-buckets.ts'
+import { keepNewest } from '../keep-newest.ts'
 import { CHANNEL_LIMITS } from './channel-limits.ts'
 
 export interface Refusal {
@@ -63,7 +64,7 @@ export function makeRefusals(deps: RefusalsDeps): Refusals {
       by_address.giveBack(address)
       return false
     }
-    remember(noted_ms, kind, now_ms)
+    keepNewest(noted_ms, kind, now_ms, CHANNEL_LIMITS.refusal_keys)
     return true
   }
 
@@ -74,7 +75,7 @@ export function makeRefusals(deps: RefusalsDeps): Refusals {
       left_out.delete(address)
       return suppressed
     }
-    remember(left_out, address, suppressed + 1)
+    keepNewest(left_out, address, suppressed + 1, CHANNEL_LIMITS.refusal_keys)
     return null
   }
 
@@ -98,14 +99,6 @@ export function makeRefusals(deps: RefusalsDeps): Refusals {
       })
     },
   }
-}
-
-/** Sets the newest; forgets the one set longest ago when there are too many. */
-function remember(map: Map<string, number>, key: string, value: number): void {
-  map.delete(key)
-  map.set(key, value)
-  const oldest = map.keys().next()
-  if (map.size > CHANNEL_LIMITS.refusal_keys && !oldest.done) map.delete(oldest.value)
 }
 
 /** Who was refused is not known to be anyone: the claimed agent is the object, not the principal. */

@@ -246,12 +246,3 @@ export async function dialRaw(on: TestTarget, who: Signer): Promise<RawAgent> {
     close: () => socket.close(),
   }
 }
-
-/** Waits for a condition, not for luck. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, deadline_ms = 5_000) {
-  const end = performance.now() + deadline_ms
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`Not within ${deadline_ms} ms: ${what}`)
-    await new Promise(resolve => setTimeout(resolve, 5))
-  }
-}

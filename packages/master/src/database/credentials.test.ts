@@ -4,10 +4,10 @@ import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
-import { until } from '../channel/testing.ts'
 import { loadConfig } from '../config.ts'
 import { makeLog } from '../log.ts'
 import { startMaster } from '../main.ts'
+import { until } from '../testing-until.ts'
 import { DatabaseUnreachableError } from './database-errors.ts'
 import { allowForBusyMachines, makeTestUrl } from './testing.ts'
 
@@ -85,11 +85,11 @@ test('a connection that is lost is logged without the password, and nothing of i
   const { read } = master.services.db
   const mine = sql`select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid() and state = 'idle'`
-  await until(async () => {
+  await until('the loss in the log', async () => {
     await Promise.all([sql`select pg_sleep(0.05)`.execute(read), sql`select 1`.execute(read)])
     await mine.execute(read)
     return logged.some(line => line.includes('A database connection was lost'))
-  }, 'the loss in the log')
+  })
   const tables = await sql<{ name: string }>`select table_name as name from information_schema.tables
     where table_schema = 'public'`.execute(read)
   expect(tables.rows.length).toBeGreaterThan(10)

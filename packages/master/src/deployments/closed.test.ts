@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { ApiError } from '@nxmesh/contract'
 import { forEachEngine } from '../database/testing.ts'
-import { now, openWorld, type ScriptedAgent, site, until, type World } from './testing.ts'
+import { until } from '../testing-until.ts'
+import { now, openWorld, type ScriptedAgent, site, type World } from './testing.ts'
 
 /** The commit that the agent was told of last. */
 function commitOf(agent: ScriptedAgent) {

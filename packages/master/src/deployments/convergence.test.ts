@@ -1,17 +1,8 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { ApiError, selects, type VirtualHost } from '@nxmesh/contract'
 import { forEachEngine } from '../database/testing.ts'
-import {
-  fails,
-  OWNER,
-  openWorld,
-  pool,
-  refuses,
-  type ScriptedAgent,
-  site,
-  until,
-  type World,
-} from './testing.ts'
+import { until } from '../testing-until.ts'
+import { fails, OWNER, openWorld, pool, refuses, type ScriptedAgent, site, type World } from './testing.ts'
 
 setDefaultTimeout(60_000)
 

@@ -1,4 +1,5 @@
 import { LIMITS, type MasterMessage, type MasterMessageOf } from '@nxmesh/contract'
+import { keepNewest } from '../keep-newest.ts'
 import { prepareDeadline_ms } from './deployment-rules.ts'
 import type { BundleEntry } from './planned.ts'
 import { type Bundle, deltaOf } from './planner.ts'
@@ -14,21 +15,14 @@ const BUNDLES_KEPT = 64
 
 export function makeBundleCache(): BundleCache {
   const kept = new Map<string, Bundle>()
-  const touch = (bundle: Bundle) => {
-    kept.delete(bundle.hash)
-    kept.set(bundle.hash, bundle)
-  }
+  const touch = (bundle: Bundle) => keepNewest(kept, bundle.hash, bundle, BUNDLES_KEPT)
   return {
     get(hash) {
       const bundle = hash === null ? undefined : kept.get(hash)
       if (bundle) touch(bundle)
       return bundle ?? null
     },
-    put(bundle) {
-      touch(bundle)
-      const oldest = kept.size > BUNDLES_KEPT ? kept.keys().next().value : undefined
-      if (oldest !== undefined) kept.delete(oldest)
-    },
+    put: touch,
   }
 }
 

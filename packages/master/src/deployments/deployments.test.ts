@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { callerWith } from '../access/testing.ts'
 import { forEachEngine } from '../database/testing.ts'
-import { OWNER, openWorld, pool, refuses, site, states, until, type World } from './testing.ts'
+import { until } from '../testing-until.ts'
+import { OWNER, openWorld, pool, refuses, site, states, type World } from './testing.ts'
 
 // The first to ask for PostgreSQL waits for its start.
 setDefaultTimeout(60_000)

@@ -1,8 +1,9 @@
 import { afterEach, expect, setDefaultTimeout, test } from 'bun:test'
 import { LIMITS } from '@nxmesh/contract'
 import { forEachEngine } from '../database/testing.ts'
+import { until } from '../testing-until.ts'
 import { prepareDeadline_ms } from './deployment-rules.ts'
-import { openWorld, site, until, type World } from './testing.ts'
+import { openWorld, site, type World } from './testing.ts'
 
 // The first to ask for PostgreSQL waits for its start.
 setDefaultTimeout(60_000)

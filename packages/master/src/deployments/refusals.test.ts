@@ -1,16 +1,7 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { forEachEngine } from '../database/testing.ts'
-import {
-  fails,
-  OWNER,
-  openWorld,
-  pool,
-  refuses,
-  type ScriptedAgent,
-  site,
-  until,
-  type World,
-} from './testing.ts'
+import { until } from '../testing-until.ts'
+import { fails, OWNER, openWorld, pool, refuses, type ScriptedAgent, site, type World } from './testing.ts'
 
 // The first to ask for PostgreSQL waits for its start.
 setDefaultTimeout(60_000)

@@ -220,17 +220,6 @@ async function makeWorkspace(db: Database): Promise<string> {
   return id
 }
 
-const DEADLINE_MS = 5_000
-
-/** Waits until something is so; throws when it is not within 5 s. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const until_ms = performance.now() + DEADLINE_MS
-  while (!(await holds())) {
-    if (performance.now() > until_ms) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`)
-    await new Promise(resolve => setTimeout(resolve, 2))
-  }
-}
-
 /** What became of each target, by name: `a serving`. */
 export const states = (deployment: Deployment | undefined) =>
   deployment?.targets.map(target => `${target.agent_name} ${target.state}`)

@@ -5,8 +5,8 @@ import pino from 'pino'
 import type { Access, Caller } from '../access/caller.ts'
 import type { Standing } from '../access/standing.ts'
 import { callerWith } from '../access/testing.ts'
-import { until } from '../channel/testing.ts'
 import { newId } from '../ids.ts'
+import { until } from '../testing-until.ts'
 import { EventSocket } from './event-socket.ts'
 import { EVENTS_LIMITS } from './events-limits.ts'
 import { type Happening, tailOf } from './events-rules.ts'
@@ -88,7 +88,7 @@ test('a forgetting concerns those whom it names', async () => {
   expect([first.state.code, second.state.code]).toEqual([EVENTS_CLOSE_CODES.revoked, 0])
   expect(second.sent).toHaveLength(1)
   hub.forget('all')
-  await until(() => second.state.code !== 0, 'the end of the other one')
+  await until('the end of the other one', () => second.state.code !== 0)
 })
 
 test('as long as the database does not say who reads, nothing is shown, and the socket ends', async () => {

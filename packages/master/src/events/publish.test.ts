@@ -3,13 +3,13 @@ import { LIMITS } from '@nxmesh/contract'
 import pino from 'pino'
 import { callerWith } from '../access/testing.ts'
 import { makeAuditLog } from '../audit/audit-service.ts'
-import { until } from '../channel/testing.ts'
 import type { Database, Tx } from '../database/database.ts'
 import { forEachEngine } from '../database/testing.ts'
 import { makeRecorder } from '../deployments/recorder.ts'
 import { newRun } from '../deployments/run.ts'
 import { newId } from '../ids.ts'
 import { makeHomes } from '../tenancy/homes.ts'
+import { until } from '../testing-until.ts'
 import type { ChangeReaders } from './events.ts'
 import { makePublisher, type PublishTo } from './publish.ts'
 
@@ -64,11 +64,11 @@ forEachEngine((_engine, open) => {
       await written.promise
       // Longer than changes are gathered.
       const end_ms = performance.now() + 2 * LIMITS.events_gather_ms
-      await until(() => performance.now() > end_ms, 'the gathering to be over')
+      await until('the gathering to be over', () => performance.now() > end_ms)
       expect(to.told).toEqual([])
       gate.resolve()
       await writing
-      await until(() => to.told.length > 0, 'the event')
+      await until('the event', () => to.told.length > 0)
       expect(to.told).toMatchObject([
         { type: 'event', topic: 'audit', workspace_id, organization_id, entry: { action: 'thing.update' } },
       ])
@@ -83,7 +83,7 @@ forEachEngine((_engine, open) => {
       })
       await expect(failing).rejects.toThrow('no')
       await audit.record(ada, { ...event, action: 'thing.create' })
-      await until(() => to.told.length > 0, 'the event of the second one')
+      await until('the event of the second one', () => to.told.length > 0)
       expect(to.told).toMatchObject([{ entry: { action: 'thing.create' } }])
     })
 
@@ -114,7 +114,7 @@ forEachEngine((_engine, open) => {
       recorder.run(run)
       const flushed = recorder.flushed()
       const end_ms = performance.now() + 300
-      await until(() => performance.now() > end_ms, 'a try that fails')
+      await until('a try that fails', () => performance.now() > end_ms)
       expect(changed).toEqual([])
       broken = false
       await flushed
@@ -133,10 +133,10 @@ test('a thing that changes often is told at most a few times a second, as it is 
     },
   })
   for (let n = 0; n < 20; n++) to.changes.agent({ agent_id, workspace_id: n % 2 === 0 ? workspace_id : null })
-  await until(() => to.told.length === 1, 'the first event')
+  await until('the first event', () => to.told.length === 1)
   const began_ms = performance.now()
   for (let n = 0; n < 20; n++) to.changes.agent({ agent_id, workspace_id })
-  await until(() => to.told.length === 2, 'the second event')
+  await until('the second event', () => to.told.length === 2)
   expect(performance.now() - began_ms).toBeGreaterThan(LIMITS.events_gather_ms / 2)
   expect(reads).toEqual([[agent_id], [agent_id]])
   // It is not there any more.
@@ -153,7 +153,7 @@ test('as long as nobody reads, nothing is read or kept', async () => {
 test('what cannot be read is told as something to read again', async () => {
   const to = start({ deployments: () => Promise.reject(new Error('the database is away')) })
   to.changes.deployment({ id: newId(), workspace_id })
-  await until(() => to.told.length > 0, 'the resync')
+  await until('the resync', () => to.told.length > 0)
   expect(to.told).toEqual([
     { type: 'resync', topic: 'deployments', workspace_id, organization_id, at: now().toISOString() },
   ])
@@ -179,6 +179,6 @@ test('an audit entry that is too large for a message comes without its values', 
     hash: '',
   } as const
   to.changes.audit(entry)
-  await until(() => to.told.length > 0, 'the event')
+  await until('the event', () => to.told.length > 0)
   expect(to.told).toMatchObject([{ shortened: true, entry: { id: entry.id, after: null } }])
 })

@@ -155,5 +155,8 @@ describe('token buckets', () => {
     expect(addressKey('::1')).toBe('0:0:0:0')
     expect(addressKey('::ffff:192.0.2.1')).toBe('192.0.2.1')
     expect(addressKey('192.0.2.1')).toBe('192.0.2.1')
+    expect(addressKey('::ffff:c000:0201')).toBe('192.0.2.1')
+    expect(addressKey('fe80::1%eth0')).toBe(addressKey('fe80::2%eth1'))
+    expect(addressKey(null)).toBe('unknown')
   })
 })

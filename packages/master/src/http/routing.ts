@@ -20,8 +20,8 @@ export interface RouteRequest<E extends Endpoint> {
   readonly if_match: number | null
   /** Path with query, for links. */
   readonly url: string
-  /** For endpoints that read the cookie. */
-  readonly browser?: Browser
+  /** For endpoints of which the table says `cookie`. */
+  readonly browser: E extends { cookie: true } ? Browser : undefined
 }
 
 export interface RouteAnswer<E extends Endpoint> {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { connect } from 'node:net'
-import { until } from '../channel/testing.ts'
 import { type Listener, listenPlain } from '../serve.ts'
+import { until } from '../testing-until.ts'
 import { api, closeTestApps, openTestApp, type TestApp } from './testing.ts'
 
 /** Bodies that trickle over a real connection. */
@@ -112,6 +112,6 @@ test('a head that trickles is ended by the listener', async () => {
   socket.on('error', () => undefined)
   socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow: ')
   const more = setInterval(() => socket.write('x'), 100)
-  await until(() => closed, 'the listener to end it', 30_000)
+  await until('the listener to end it', () => closed, { deadline_ms: 30_000 })
   clearInterval(more)
 }, 40_000)

@@ -1,3 +1,6 @@
+import { addressText, parseAddress } from '@nxmesh/contract/addresses'
+import { keepNewest } from '../keep-newest.ts'
+
 /** `burst` may come at once; `per_s` flow in each second after that. */
 export interface BucketRule {
   readonly burst: number
@@ -22,15 +25,12 @@ export function makeTokenBuckets(rule: BucketRule, max_keys: number, now: () => 
 
   const fill = (key: string): Bucket => {
     const at_ms = now().getTime()
-    const known = buckets.get(key)
-    const bucket = known ?? { tokens: rule.burst, at_ms }
+    const bucket = buckets.get(key) ?? { tokens: rule.burst, at_ms }
     // A clock that was set back adds nothing and takes nothing away.
     const passed_s = Math.max(0, at_ms - bucket.at_ms) / 1_000
     bucket.tokens = Math.min(rule.burst, bucket.tokens + passed_s * rule.per_s)
     bucket.at_ms = at_ms
-    if (known) buckets.delete(key)
-    else if (buckets.size >= max_keys) forgetOldest(buckets)
-    buckets.set(key, bucket)
+    keepNewest(buckets, key, bucket, max_keys)
     return bucket
   }
 
@@ -48,23 +48,17 @@ export function makeTokenBuckets(rule: BucketRule, max_keys: number, now: () => 
   }
 }
 
-function forgetOldest(buckets: Map<string, Bucket>): void {
-  const oldest = buckets.keys().next()
-  if (!oldest.done) buckets.delete(oldest.value)
-}
-
-/** What stands for an address in a limit: an IPv6 customer has a whole /64 (RFC 6177), so that counts as one. */
+/**
+ * What stands for an address in a limit: an IPv6 customer has a whole /64 (RFC 6177), so that counts as one; `::ffff:192.0.2.1` is
+ * the IPv4 address in it, however it is written.
+ */
 export function addressKey(ip_address: string | null): string {
   if (ip_address === null) return 'unknown'
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip_address)
-  if (mapped?.[1]) return mapped[1]
-  if (!ip_address.includes(':')) return ip_address
-  const [head = '', tail] = ip_address.toLowerCase().split('::', 2)
-  const front = head === '' ? [] : head.split(':')
-  const back = tail ? tail.split(':') : []
-  const gap = tail === undefined ? [] : Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0')
-  return [...front, ...gap, ...back]
-    .slice(0, 4)
-    .map(part => part.replace(/^0+(?=.)/, ''))
-    .join(':')
+  // As sockets write it, on one family or on both: nearly every request is this one.
+  const plain = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/.exec(ip_address)?.[1]
+  if (plain !== undefined) return plain
+  const address = parseAddress(ip_address.replace(/%.*$/, ''))
+  if (!address) return 'unknown'
+  if (address.version === 4) return addressText(address)
+  return [112n, 96n, 80n, 64n].map(shift => ((address.bits >> shift) & 0xffffn).toString(16)).join(':')
 }

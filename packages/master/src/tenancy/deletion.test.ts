@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { type Client, ROLE_IDS, type Workspace } from '@nxmesh/contract'
 import { forEachEngine } from '../database/testing.ts'
-import { until } from '../deployments/testing.ts'
 import { codeOf } from '../http/testing.ts'
+import { until } from '../testing-until.ts'
 import { errorOf, fill, openTestMaster, site, type TestMaster } from './testing.ts'
 
 /** Every table whose rows say which workspace they belong to. */

@@ -1,21 +1,13 @@
 import { ApiError, LIMITS } from '@nxmesh/contract'
-import type { AuditLog } from '../../audit/audit.ts'
-import { afterCommit } from '../../database/after-commit.ts'
 import type { Tx } from '../../database/database.ts'
 import type { Places } from '../access-service.ts'
-import type { Authenticator } from '../authenticator.ts'
 import type { Caller } from '../caller.ts'
 import { rolesBehind } from '../grants.ts'
 import type { Keepers } from '../keepers.ts'
-import {
-  type BindingRow,
-  bindingsOf,
-  bindingsOfProvider,
-  deleteBinding,
-  insertBinding,
-  rolesById,
-} from '../roles-store.ts'
-import { isSameRole, mappedRoles, mappingsOf, type StoredMapping } from './provider-rules.ts'
+import { isSameRole } from '../people-rules.ts'
+import type { RoleBinder } from '../role-binder.ts'
+import { type BindingRow, bindingsOf, bindingsOfProvider, rolesById } from '../roles-store.ts'
+import { mappedRoles, mappingsOf, type StoredMapping } from './provider-rules.ts'
 import type { ProviderRow } from './providers-store.ts'
 
 /** The roles that follow the groups of an identity provider. Roles that people gave are never touched. */
@@ -38,25 +30,13 @@ export interface GroupRoles {
 }
 
 export interface GroupRolesDeps {
-  readonly audit: AuditLog
   readonly places: Places
-  readonly authenticator: Authenticator
+  readonly binder: RoleBinder
   readonly keepers: Keepers
-  readonly now: () => Date
-  readonly newId: () => string
 }
 
-const eventOf = (action: string, row: BindingRow) => ({
-  action: `role_binding.${action}`,
-  object_type: 'role_binding',
-  object_id: row.id,
-  organization_id: row.organization_id,
-  workspace_id: row.workspace_id,
-})
-const publicOf = ({ user_id, role_id, provider_id }: BindingRow) => ({ user_id, role_id, provider_id })
-
 export function makeGroupRoles(deps: GroupRolesDeps): GroupRoles {
-  const { audit, places, authenticator, keepers } = deps
+  const { places, binder, keepers } = deps
 
   /** The mapping was good when it was made; its role or its place may be gone since. */
   const isThere = async (
@@ -71,29 +51,15 @@ export function makeGroupRoles(deps: GroupRolesDeps): GroupRoles {
     return organization_id === null || (await places.hasOrganization(organization_id))
   }
 
-  const remove = async (tx: Tx, caller: Caller, row: BindingRow) => {
-    await deleteBinding(tx, row.id)
-    await audit.append(tx, caller, { ...eventOf('delete', row), before: publicOf(row) })
-    afterCommit(tx, () => authenticator.forget([row.user_id]))
-  }
-
-  const add = async (tx: Tx, caller: Caller, row: BindingRow) => {
-    await insertBinding(tx, row)
-    await audit.append(tx, caller, { ...eventOf('create', row), after: publicOf(row) })
-    afterCommit(tx, () => authenticator.forget([row.user_id]))
-  }
-
   /** A log-in does not fail because its person is the last who keeps something: that role stays, and the log tells. */
   const removeUnlessLast = async (tx: Tx, caller: Caller, row: BindingRow) => {
     try {
       await keepers.requireAnotherThan(tx, { user_id: row.user_id, binding_id: row.id })
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
-      const after = { ...publicOf(row), reason: 'last_keeper' }
-      await audit.append(tx, caller, { ...eventOf('delete', row), result: 'refused', after })
-      return
+      return await binder.keep(tx, caller, row, 'last_keeper')
     }
-    await remove(tx, caller, row)
+    await binder.unbind(tx, caller, row)
   }
 
   return {
@@ -108,13 +74,8 @@ export function makeGroupRoles(deps: GroupRolesDeps): GroupRoles {
         if (followed.some(row => isSameRole(one, row)) || !(await isThere(tx, one))) continue
         if (count++ >= LIMITS.bindings_per_user) break
         const { role_id, organization_id, workspace_id } = one
-        const made = {
-          id: deps.newId(),
-          user_id,
-          provider_id: provider.id,
-          created_at: deps.now().toISOString(),
-        }
-        await add(tx, caller, { ...made, role_id, organization_id, workspace_id })
+        const place = { organization_id, workspace_id }
+        await binder.bind(tx, caller, { ...place, role_id, user_id, provider_id: provider.id })
       }
     },
 
@@ -124,7 +85,7 @@ export function makeGroupRoles(deps: GroupRolesDeps): GroupRoles {
       // One after the other, so that the last of several is not missed.
       for (const row of ending) {
         await keepers.requireAnotherThan(tx, { user_id: row.user_id, binding_id: row.id })
-        await remove(tx, caller, row)
+        await binder.unbind(tx, caller, row)
       }
       return ending.length
     },

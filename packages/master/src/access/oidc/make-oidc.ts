@@ -8,6 +8,7 @@ import type { Authenticator } from '../authenticator.ts'
 import type { Access } from '../caller.ts'
 import type { Keepers } from '../keepers.ts'
 import type { LoginThrottle } from '../login-throttle.ts'
+import type { RoleBinder } from '../role-binder.ts'
 import type { Sessions } from '../sessions-service.ts'
 import { makeIdentityAccounts } from './accounts-service.ts'
 import { makeGroupRoles } from './group-roles.ts'
@@ -30,6 +31,7 @@ export interface OidcDeps {
   readonly authenticator: Authenticator
   readonly sessions: Sessions
   readonly keepers: Keepers
+  readonly binder: RoleBinder
   readonly throttle: LoginThrottle
   /** How providers are asked. */
   readonly outgoing: { readonly fetch: OutgoingFetch }

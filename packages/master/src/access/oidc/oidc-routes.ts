@@ -1,4 +1,3 @@
-import type { Browser } from '../../http/cookies.ts'
 import { page } from '../../http/page.ts'
 import type { RoutesOf } from '../../http/routing.ts'
 import type { Identities } from './identities-service.ts'
@@ -19,7 +18,6 @@ export type OidcRoutes = RoutesOf<
   | 'me_identities_delete'
 >
 
-const NO_BROWSER: Browser = { refresh_token: null, login_binding: null, user_agent: null }
 const nothing = { body: undefined }
 
 /** Identity providers, and the ways in that they open. */
@@ -49,18 +47,18 @@ export function oidcRoutes(services: {
     auth_providers_list: async ({ query, url }) => ({
       body: page(query, await providers.forLogin(query), url),
     }),
-    auth_provider_login: async ({ caller, params, query, browser = NO_BROWSER }) => ({
+    auth_provider_login: async ({ caller, params, query, browser }) => ({
       ...nothing,
       ...(await login.begin(caller, params.id, query.return_to, browser)),
     }),
-    auth_callback: async ({ caller, query, browser = NO_BROWSER }) => ({
+    auth_callback: async ({ caller, query, browser }) => ({
       ...nothing,
       ...(await login.finish(caller, query, browser)),
     }),
     me_identities_list: async ({ caller, query, url }) => ({
       body: page(query, await identities.list(caller, query), url),
     }),
-    me_identities_link: async ({ caller, body, browser = NO_BROWSER }) => {
+    me_identities_link: async ({ caller, body, browser }) => {
       const { location, ...cookies } = await identities.link(caller, body, browser)
       return { body: { data: { url: location } }, ...cookies }
     },

@@ -1,5 +1,6 @@
 import { values } from '@nxmesh/contract'
 import type { ClientAuth, Configuration, ExportedJWKSCache, ServerMetadata } from 'openid-client'
+import { keepNewest } from '../../keep-newest.ts'
 import { MASTER_LIMITS } from '../../limits.ts'
 import { groupsIn, namesIn, requireForUs, verifiedEmailIn } from './oidc-rules.ts'
 import {
@@ -70,8 +71,7 @@ export function makeOpenidConnect(deps: PartyDeps): RelyingParty {
       const age_ms = deps.now().getTime() - (known.get(provider.issuer)?.read_ms ?? 0)
       if (fresh || age_ms < 0 || age_ms >= MASTER_LIMITS.discovery_keep_ms) known.delete(provider.issuer)
       const entry = known.get(provider.issuer) ?? (await discover(library, provider))
-      if (known.size >= MASTER_LIMITS.discoveries_kept) known.clear()
-      known.set(provider.issuer, entry)
+      keepNewest(known, provider.issuer, entry, MASTER_LIMITS.discoveries_kept)
       const config = configure(library, provider, entry.metadata)
       if (entry.keys) library.setJwksCache(config, entry.keys)
       const result = await work(library, config, entry.metadata)

@@ -1,4 +1,4 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { ApiError, LIMITS, type LoginCallback, type LoginError } from '@nxmesh/contract'
 import type { AuditLog } from '../../audit/audit.ts'
 import type { Database } from '../../database/database.ts'
@@ -6,7 +6,7 @@ import type { Browser } from '../../http/cookies.ts'
 import { addressKey } from '../../http/token-buckets.ts'
 import type { Caller } from '../caller.ts'
 import type { LoginThrottle } from '../login-throttle.ts'
-import { hashToken } from '../tokens.ts'
+import { hashToken, sameHash } from '../tokens.ts'
 import type { IdentityAccounts } from './accounts-service.ts'
 import {
   countPending,
@@ -214,8 +214,4 @@ function inWords(error: unknown): { word: LoginError; reason: string } {
   if (error instanceof LoginRefused) return error
   if (!(error instanceof ProviderError)) throw error
   return { word: error.denied ? 'access_denied' : 'provider_failed', reason: error.message }
-}
-
-function sameHash(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
 }

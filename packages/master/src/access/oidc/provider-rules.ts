@@ -7,6 +7,7 @@ import {
   type ProviderKind,
 } from '@nxmesh/contract'
 import type { RoleSet } from '../access-rules.ts'
+import { isSameRole } from '../people-rules.ts'
 import type { Place } from '../roles-store.ts'
 import type { ProviderRow } from './providers-store.ts'
 import type { ProviderConfig } from './relying-party.ts'
@@ -18,9 +19,6 @@ export interface StoredMapping extends Place {
 }
 
 export const mappingsOf = (row: ProviderRow): StoredMapping[] => JSON.parse(row.group_mappings_json)
-
-export const isSameRole = (a: Place & { role_id: string }, b: Place & { role_id: string }): boolean =>
-  a.role_id === b.role_id && a.organization_id === b.organization_id && a.workspace_id === b.workspace_id
 
 /** The roles that somebody in these groups has, each once. */
 export function mappedRoles(mappings: readonly StoredMapping[], groups: readonly string[]): StoredMapping[] {

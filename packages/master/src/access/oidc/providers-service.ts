@@ -15,7 +15,7 @@ import type { Places } from '../access-service.ts'
 import type { Authenticator } from '../authenticator.ts'
 import type { Access, Caller } from '../caller.ts'
 import { rolesBehind } from '../grants.ts'
-import { invalid } from '../people-rules.ts'
+import { invalid, isSameRole } from '../people-rules.ts'
 import { requireGivable } from '../role-places.ts'
 import { deleteSessionsOfProvider } from '../sessions-store.ts'
 import type { GroupRoles } from './group-roles.ts'
@@ -25,7 +25,6 @@ import {
   auditedOf,
   configOf,
   defaultScopes,
-  isSameRole,
   kindOf,
   mappingsOf,
   noProvider,
