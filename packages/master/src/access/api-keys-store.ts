@@ -39,10 +39,15 @@ export async function deleteApiKey(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('api_keys').where('id', '=', id).execute()
 }
 
-/** The keys that somebody made; answers their ids. */
+/** The keys that somebody made, and those that these keys made; answers their ids. Bounded by LIMITS.api_keys. */
 export async function deleteApiKeysBy(tx: Tx, created_by_id: string): Promise<string[]> {
-  const query = tx.deleteFrom('api_keys').where('created_by_id', '=', created_by_id)
-  return (await query.returning('id').execute()).map(row => row.id)
+  const gone: string[] = []
+  for (let makers = [created_by_id]; makers.length > 0; ) {
+    const query = tx.deleteFrom('api_keys').where('created_by_id', 'in', makers)
+    makers = (await query.returning('id').execute()).map(row => row.id)
+    gone.push(...makers)
+  }
+  return gone
 }
 
 export async function touchApiKey(tx: Tx, id: string, last_used_at: string): Promise<void> {

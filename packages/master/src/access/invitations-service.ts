@@ -22,6 +22,7 @@ import {
   takeInvitation,
 } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
+import { makerNow } from './makers.ts'
 import { requireGoodPassword } from './password-rules.ts'
 import { type Passwords, placeOf } from './passwords.ts'
 import { badLink, invitationOf, noInvitation, scopeOf } from './people-rules.ts'
@@ -97,9 +98,22 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
     await audit.append(tx, caller, { ...eventOf('accept', row), after: { ...publicOf(row), user_id } })
     afterCommit(tx, () => authenticator.forget([user_id]))
   }
-  const take = async (tx: Tx, token_hash: string): Promise<InvitationRow> => {
+  /** Whether whoever made the invitation may still give what it offers. */
+  const isCovered = async (tx: Tx, caller: Caller, row: InvitationRow): Promise<boolean> => {
+    const maker = await makerNow(tx, row, now(), caller)
+    if (!maker) return false
+    try {
+      await requireGivable(deps, tx, maker, 'user:write', { ...row, role: row.role_id })
+      return true
+    } catch (error) {
+      if (error instanceof ApiError) return false
+      throw error
+    }
+  }
+  const take = async (tx: Tx, caller: Caller, token_hash: string): Promise<InvitationRow> => {
     const row = await takeInvitation(tx, token_hash)
-    if (!row || Date.parse(row.expires_at) <= now().getTime()) throw badLink()
+    if (!row || Date.parse(row.expires_at) <= now().getTime() || !(await isCovered(tx, caller, row)))
+      throw badLink()
     return row
   }
   /** Before the costly hash; what decides is the transaction. A stranger who guesses is slowed. */
@@ -170,7 +184,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
       const place = placeOf(anonymous)
       const password_hash = await passwords.hash(password, place)
       const begun = await database.write(async tx => {
-        const row = await take(tx, token_hash)
+        const row = await take(tx, anonymous, token_hash)
         if (await userByEmail(tx, row.email)) throw hasAccount()
         if ((await countAllUsers(tx)) >= LIMITS.users)
           throw new ApiError('LIMIT_REACHED', `There are ${LIMITS.users} users already`)
@@ -199,7 +213,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
       const token_hash = hashToken(token)
       await look(caller, token_hash)
       return await database.write(async tx => {
-        const row = await take(tx, token_hash)
+        const row = await take(tx, caller, token_hash)
         if (row.email !== user.email)
           throw new ApiError('CONFLICT', 'This invitation is for another e-mail than the one of your account')
         await give(tx, caller, row, user.id)

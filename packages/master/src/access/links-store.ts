@@ -30,8 +30,11 @@ export async function deleteInvitation(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('invitations').where('id', '=', id).execute()
 }
 
-export async function deleteInvitationsBy(tx: Tx, created_by_id: string): Promise<void> {
-  await tx.deleteFrom('invitations').where('created_by_id', '=', created_by_id).execute()
+export async function deleteInvitationsBy(tx: Tx, created_by_ids: readonly string[]): Promise<void> {
+  await tx
+    .deleteFrom('invitations')
+    .where('created_by_id', 'in', [...created_by_ids])
+    .execute()
 }
 
 /** Those that ended, and those with the same e-mail in the same place, which a new one replaces. */

@@ -5,6 +5,7 @@ import type { Secrets } from '../secrets/secrets.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
 import { type AccessRoutes, accessRoutes } from './access-routes.ts'
 import type { Places } from './access-service.ts'
+import { makeAccountGuard } from './account-guard.ts'
 import { makeAccount } from './account-service.ts'
 import { makeApiKeys } from './api-keys-service.ts'
 import { type Authenticator, makeAuthenticator } from './authenticator.ts'
@@ -66,6 +67,7 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
     passwords: makePasswords(),
     throttle: makeLoginThrottle(base.now),
     keepers: makeKeepers(),
+    guard: makeAccountGuard(base.access),
     links: makeLinkMaker(base),
   }
   const setup = makeSetup(deps)

@@ -5,6 +5,7 @@ import { peopleAndRoles } from './0003-people-and-roles.ts'
 import { auditAndKeys } from './0004-audit-and-keys.ts'
 import { agentSecurity } from './0005-agent-security.ts'
 import { identityProviders } from './0006-identity-providers.ts'
+import { makersOfResetLinks } from './0008-makers-of-reset-links.ts'
 
 /** In order of their names. Compiled in, so that the executable needs no folder beside it. A migration that was released never changes. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -14,4 +15,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004-audit-and-keys': auditAndKeys,
   '0005-agent-security': agentSecurity,
   '0006-identity-providers': identityProviders,
+  '0008-makers-of-reset-links': makersOfResetLinks,
 }
