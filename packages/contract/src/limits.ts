@@ -24,11 +24,13 @@ export const LIMITS = {
   user_agent_chars: 256,
   users: 20_000,
   invitation_h: 72,
+  /** That wait: of each organization, and of the instance itself. */
   invitations: 2_000,
   reset_link_h: 24,
   roles_per_organization: 200,
   bindings_per_user: 500,
   sessions_per_user: 100,
+  /** Of each organization, and of the instance itself. */
   api_keys: 1_000,
   /** How long a verified token is trusted without asking the database again. */
   token_cache_ms: 5_000,

@@ -8,6 +8,7 @@ import {
   type ApiKeyRow,
   apiKeyById,
   countApiKeys,
+  countApiKeysOf,
   deleteApiKey,
   insertApiKey,
   listApiKeys,
@@ -44,7 +45,6 @@ export interface ApiKeysDeps {
   readonly newId: () => string
 }
 
-const EVERYTHING = { everything: true, organization_ids: [], workspace_ids: [] }
 const PREFIX_CHARS = TOKEN_PREFIX.api_key.length + 8
 const eventOf = (action: string, row: ApiKeyRow) => ({
   action: `api_key.${action}`,
@@ -76,8 +76,9 @@ export function makeApiKeys(deps: ApiKeysDeps): ApiKeys {
       const key = newToken('api_key')
       return await database.write(async tx => {
         const role = await requireGivable(deps, tx, caller, 'api_key:write', input)
-        if ((await countApiKeys(tx, EVERYTHING)) >= LIMITS.api_keys)
-          throw new ApiError('LIMIT_REACHED', `There are ${LIMITS.api_keys} API keys already`)
+        // For each organization: one must not use up what the others need.
+        if ((await countApiKeysOf(tx, input.organization_id)) >= LIMITS.api_keys)
+          throw new ApiError('LIMIT_REACHED', `There are ${LIMITS.api_keys} API keys there already`)
         const row: ApiKeyRow = {
           id: newId(),
           name: input.name,

@@ -35,6 +35,15 @@ export async function countApiKeys(db: Queryable, reach: Reach): Promise<number>
   return Number((await query.executeTakeFirstOrThrow()).count)
 }
 
+/** Those of an organization with all its workspaces; null: those of the instance itself. */
+export async function countApiKeysOf(db: Queryable, organization_id: string | null): Promise<number> {
+  const query = db
+    .selectFrom('api_keys')
+    .select(eb => eb.fn.countAll<number>().as('count'))
+    .where('organization_id', organization_id === null ? 'is' : '=', organization_id)
+  return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
 export async function deleteApiKey(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('api_keys').where('id', '=', id).execute()
 }

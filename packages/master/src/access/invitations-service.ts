@@ -13,6 +13,7 @@ import type { LinkMaker } from './link-maker.ts'
 import {
   clearInvitations,
   countInvitations,
+  countInvitationsOf,
   deleteInvitation,
   type InvitationRow,
   insertInvitation,
@@ -65,7 +66,6 @@ export interface InvitationsDeps {
   readonly newId: () => string
 }
 
-const EVERYTHING = { everything: true, organization_ids: [], workspace_ids: [] }
 const eventOf = (action: string, row: InvitationRow) => ({
   action: `invitation.${action}`,
   object_type: 'invitation',
@@ -157,8 +157,9 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
       }
       await database.write(async tx => {
         await clearInvitations(tx, row.created_at, row)
-        if ((await countInvitations(tx, EVERYTHING, row.created_at)) >= LIMITS.invitations)
-          throw new ApiError('LIMIT_REACHED', `${LIMITS.invitations} invitations wait already`)
+        // For each organization: one must not use up what the others need.
+        if ((await countInvitationsOf(tx, row.organization_id, row.created_at)) >= LIMITS.invitations)
+          throw new ApiError('LIMIT_REACHED', `${LIMITS.invitations} invitations wait there already`)
         await insertInvitation(tx, row)
         await audit.append(tx, caller, { ...eventOf('create', row), after: publicOf(row) })
       })

@@ -71,6 +71,20 @@ export async function countInvitations(db: Queryable, reach: Reach, now: string)
   return Number((await query.executeTakeFirstOrThrow()).count)
 }
 
+/** Those of an organization with all its workspaces; null: those of the instance itself. */
+export async function countInvitationsOf(
+  db: Queryable,
+  organization_id: string | null,
+  now: string,
+): Promise<number> {
+  const query = db
+    .selectFrom('invitations')
+    .select(eb => eb.fn.countAll<number>().as('count'))
+    .where('expires_at', '>', now)
+    .where('organization_id', organization_id === null ? 'is' : '=', organization_id)
+  return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
 // --- Links that set a new password ---
 
 /** One for each user: a new link ends the one before. */

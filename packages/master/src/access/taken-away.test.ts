@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import type { Client } from '@nxmesh/contract'
+import { type Client, LIMITS, ROLE_IDS } from '@nxmesh/contract'
 import { forEachEngine } from '../database/testing.ts'
 import { api, closeTestApps, codeOf, openTestApp, type TestApp } from '../http/testing.ts'
+import { newId } from '../ids.ts'
 
 afterAll(closeTestApps)
 
@@ -118,5 +119,62 @@ forEachEngine((_engine, open) => {
     expect((await held).status).toBe(401)
     const keys = (await owner.client.call('api_keys_list', { query: { per_page: 200 } })).data
     expect(keys.map(one => one.name)).not.toContain('kept')
+  })
+
+  test('one organization that used up its keys and invitations leaves the others theirs', async () => {
+    const { data: other } = await owner.client.call('organizations_create', {
+      body: { name: 'Other', slug: `other-${++count}` },
+    })
+    const made = { created_by_type: 'user', created_by_id: null, created_at: '2026-01-01T00:00:00.000Z' }
+    const place = { organization_id: other.id, workspace_id: null, role_id: ROLE_IDS.viewer }
+    const fill = (size: number) =>
+      Array.from({ length: size }, () => ({ ...made, ...place, id: newId(), name: 'x' }))
+    const keys = fill(LIMITS.api_keys).map(row => ({
+      ...row,
+      prefix: 'nxk_',
+      key_hash: row.id,
+      expires_at: null,
+      last_used_at: null,
+    }))
+    const invitations = fill(LIMITS.invitations).map(row => ({
+      ...row,
+      email: 'x@example.com',
+      token_hash: row.id,
+      expires_at: '2999-01-01T00:00:00.000Z',
+    }))
+    await app.database.write(async tx => {
+      for (let at = 0; at < keys.length; at += 500)
+        await tx
+          .insertInto('api_keys')
+          .values(keys.slice(at, at + 500))
+          .execute()
+      for (let at = 0; at < invitations.length; at += 500)
+        await tx
+          .insertInto('invitations')
+          .values(invitations.slice(at, at + 500))
+          .execute()
+    })
+    const there = { role: 'viewer', organization_id: other.id }
+    const key = owner.client.call('api_keys_create', { body: { name: 'one more', ...there } })
+    expect(await codeOf(key)).toBe('LIMIT_REACHED')
+    const invitation = owner.client.call('invitations_create', {
+      body: { email: 'one@example.com', ...there },
+    })
+    expect(await codeOf(invitation)).toBe('LIMIT_REACHED')
+    expect((await keyBy(owner.client)).name).toStartWith('k')
+    expect(await invite('viewer')).toStartWith('nxv_')
+  })
+
+  test('from where somebody comes is shown to nobody who keeps only a part of their places', async () => {
+    const viewer = await person('viewer')
+    const { organization_id, workspace_id } = owner
+    const local = { name: 'local', role: 'admin', organization_id, workspace_id }
+    const { key } = (await owner.client.call('api_keys_create', { body: local })).data
+    const seen = (client: Client) => codeOf(client.call('user_sessions_list', { params: { id: viewer.id } }))
+    const there = { user_id: viewer.id, role: 'viewer', organization_id, workspace_id }
+    await owner.client.call('role_bindings_create', { body: there })
+    expect((await app.client(key).call('users_get', { params: { id: viewer.id } })).data.id).toBe(viewer.id)
+    expect(await seen(app.client(key))).toBe('FORBIDDEN')
+    expect(await seen(owner.client)).toHaveProperty('succeeded')
   })
 })

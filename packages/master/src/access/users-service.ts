@@ -57,7 +57,7 @@ const eventOf = (action: string, id: string) => ({
 
 export function makeUsers(deps: UsersDeps): Users {
   const { database, audit, access, authenticator, sessions, keepers } = deps
-  const { visible, changeable } = deps.guard
+  const { visible, readable, changeable } = deps.guard
 
   /** Everything by which somebody gets in ends with the transaction. */
   const shutOut = async (tx: Tx, caller: Caller, row: UserRow, revoke_api_keys: boolean) => {
@@ -137,7 +137,7 @@ export function makeUsers(deps: UsersDeps): Users {
     },
 
     async sessions(caller, id, query) {
-      await visible(database.read, caller, id)
+      await readable(database.read, caller, id)
       return await sessions.list(caller, id, query)
     },
     async endSession(caller, id, session_id) {
