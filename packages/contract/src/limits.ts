@@ -145,8 +145,12 @@ export const LIMITS = {
   api_key_max_days: 3_660,
 
   // Channel
-  /** Room for a manifest with the most entries. */
+  /** Of what the master sends: room for a manifest with the most entries. */
   frame_bytes: 8_388_608,
+  /** Of what the master takes, on whatever socket: it holds so much for everyone who sends a frame and does not end it. */
+  frame_in_bytes: 1_048_576,
+  /** Objects that one message asks for; more are asked for by several. */
+  need_hashes: 5_000,
   frame_object_bytes: 786_432,
   object_bytes: 524_288,
   manifest_entries: 50_000,
