@@ -83,7 +83,7 @@ export const LIMITS = {
   login_suspicious_burst_attempts: 50,
   login_suspicious_attempts_per_s: 10,
   login_failure_keep_ms: 3_600_000,
-  /** Audit rows of refused log-ins: what is more is counted. */
+  /** Audit rows of what strangers were refused, log-ins and set-up: what is more is counted. */
   login_refusal_rows_burst: 200,
   login_refusal_rows_per_s: 2,
 

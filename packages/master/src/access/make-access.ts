@@ -20,6 +20,7 @@ import { makeOidc, type OidcDeps } from './oidc/make-oidc.ts'
 import type { OidcRoutes } from './oidc/oidc-routes.ts'
 import { makePasswords } from './passwords.ts'
 import { type PeopleRoutes, peopleRoutes } from './people-routes.ts'
+import { makeRefusalRows } from './refusal-rows.ts'
 import { makePasswordResets } from './reset-service.ts'
 import { makeRoles } from './roles-service.ts'
 import { makeSessions, type Sessions } from './sessions-service.ts'
@@ -70,10 +71,12 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
     guard: makeAccountGuard(base.access),
     links: makeLinkMaker(base),
   }
-  const setup = makeSetup(deps)
+  // For each way in, or a flood at one would hide what comes at the others.
+  const bounded = () => ({ ...deps, refusal_rows: makeRefusalRows(base) })
+  const setup = makeSetup(bounded())
   const invitations = makeInvitations(deps)
   const bindings = makeBindings(deps)
-  const oidc = makeOidc(deps)
+  const oidc = makeOidc(bounded())
   return {
     authenticator,
     standings: makeStandings({ ...base, authenticator, signing_keys }),
@@ -85,7 +88,7 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
         setup,
         invitations,
         sessions,
-        login: makeLogin(deps),
+        login: makeLogin(bounded()),
         account: makeAccount(deps),
         resets: makePasswordResets(deps),
         logout: oidc.logout,
