@@ -2,7 +2,8 @@ import { ApiError, type Permission } from '@nxmesh/contract'
 import type { Queryable } from '../database/database.ts'
 import type { Access, Caller } from './caller.ts'
 import { grantsIn } from './grants.ts'
-import { noUser, requireNotAbove, scopeOf } from './people-rules.ts'
+import { hasIdentity } from './oidc/has-identity.ts'
+import { keepsInstance, noUser, requireNotAbove, scopeOf } from './people-rules.ts'
 import { bindingsOf, type Place } from './roles-store.ts'
 import { type UserRow, userById } from './users-store.ts'
 
@@ -19,6 +20,11 @@ export interface AccountGuard {
     permission: 'user:write' | 'user:delete',
     id: string,
   ): Promise<UserRow>
+  /**
+   * `changeable`, for a new password. Whoever logs in by an identity provider would not notice another way in, and may rise
+   * there at any log-in: only those who keep the instance open one. Throws FORBIDDEN.
+   */
+  resettable(db: Queryable, caller: Caller, id: string): Promise<UserRow>
 }
 
 const INSTANCE: Place = { organization_id: null, workspace_id: null }
@@ -55,6 +61,14 @@ export function makeAccountGuard(access: Access): AccountGuard {
         grants.map(one => ({ permissions: one.permissions, place: one })),
       )
       return row
+    },
+    async resettable(db, caller, id) {
+      const row = await guard.changeable(db, caller, 'user:write', id)
+      if (keepsInstance(caller) || !(await hasIdentity(db, id))) return row
+      throw new ApiError(
+        'FORBIDDEN',
+        'This user logs in by an identity provider; only an administrator of the instance can open a way in by password',
+      )
     },
   }
   return guard

@@ -45,7 +45,7 @@ export function makePasswordResets(deps: ResetsDeps): PasswordResets {
   }
   const mayChange = async (db: Queryable, maker: Caller, { id }: UserRow): Promise<boolean> => {
     try {
-      await deps.guard.changeable(db, maker, 'user:write', id)
+      await deps.guard.resettable(db, maker, id)
       return true
     } catch (error) {
       if (error instanceof ApiError) return false

@@ -57,7 +57,7 @@ const eventOf = (action: string, id: string) => ({
 
 export function makeUsers(deps: UsersDeps): Users {
   const { database, audit, access, authenticator, sessions, keepers } = deps
-  const { visible, readable, changeable } = deps.guard
+  const { visible, readable, changeable, resettable } = deps.guard
 
   /** Everything by which somebody gets in ends with the transaction. */
   const shutOut = async (tx: Tx, caller: Caller, row: UserRow, revoke_api_keys: boolean) => {
@@ -115,7 +115,7 @@ export function makeUsers(deps: UsersDeps): Users {
     async resetLink(caller, id) {
       const { token, token_hash, link } = deps.links.make('reset', LIMITS.reset_link_h)
       await database.write(async tx => {
-        const row = await changeable(tx, caller, 'user:write', id)
+        const row = await resettable(tx, caller, id)
         if (row.status !== 'active')
           throw new ApiError('CONFLICT', 'This user is disabled: enable the account first')
         const { type, id: maker_id } = caller.principal

@@ -84,6 +84,18 @@ forEachEngine((_engine, open) => {
     await update({ groups_claim: 'groups' })
   })
 
+  test('a tenant’s administrator opens no way in by password for whoever the provider may raise', async () => {
+    const { me } = await come('rising', ['readers'])
+    const params = { id: me.principal.id ?? '' }
+    const key = { name: 'admin', role: 'admin', organization_id: owner.organization_id }
+    const admin = app.client((await owner.client.call('api_keys_create', { body: key })).data.key)
+    expect((await admin.call('users_get', { params })).data.has_password).toBe(false)
+    expect(await codeOf(admin.call('users_reset_link', { params }))).toBe('FORBIDDEN')
+    const { data } = await owner.client.call('users_reset_link', { params })
+    const body = { token: data.token, password: 'opened by the instance 1' }
+    expect((await app.client().call('reset_password', { body })).data.user.id).toBe(params.id)
+  })
+
   test('roles that a person gave stay', async () => {
     const { me } = await come('given', ['ops'])
     const user_id = me.principal.id ?? ''
