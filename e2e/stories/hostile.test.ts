@@ -196,10 +196,12 @@ const QUOTED: Record<string, { body: () => Fields; header?: string }> = {
 test.each(Object.keys(QUOTED))('%s: served as the text that it is', async name => {
   const made = await post(QUOTED[name]?.body())
   const { data, meta } = JSON.parse(made.body)
-  expect({ name, status: made.status, state: meta?.deployment?.state }).toEqual({
+  const { state, reason } = meta?.deployment ?? {}
+  expect({ name, status: made.status, state, reason }).toEqual({
     name,
     status: 201,
     state: 'applied',
+    reason: null,
   })
   expect(shape('probe')).toBe(data.locations[0].path.startsWith('~') ? harmless.regex : harmless.prefix)
   expect(sites()).toHaveLength(1)

@@ -1,6 +1,14 @@
 import { SessionInfo } from '../entities/access.ts'
 import { ApiKey, ApiKeyCreate, ApiKeyCreated } from '../entities/api-key.ts'
-import { Invitation, InvitationCreate, InvitationCreated, Link, User, UserPatch } from '../entities/people.ts'
+import {
+  Invitation,
+  InvitationCreate,
+  InvitationCreated,
+  Link,
+  User,
+  UserDeleteQuery,
+  UserPatch,
+} from '../entities/people.ts'
 import { Role, RoleBinding, RoleBindingCreate, RoleCreate, RolePatch } from '../entities/roles.ts'
 import { list, PageQuery, single } from '../envelope.ts'
 import { id } from '../values.ts'
@@ -55,6 +63,7 @@ export const userEndpoints = {
     tag,
     access: 'user:delete',
     params: IdParams,
+    query: UserDeleteQuery,
     status: 204,
     errors: [...denied, 'NOT_FOUND', 'CONFLICT'],
   }),

@@ -22,6 +22,14 @@ export const UserPatch = z.strictObject({
     .describe('With `status: disabled`: the API keys that this person made end as well'),
 })
 
+export const UserDeleteQuery = z.strictObject({
+  revoke_api_keys: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform(text => text === 'true')
+    .describe('The API keys that this person made end as well'),
+})
+
 /** An invitation to one role in one place; accepting it makes the account where there is none. */
 export const Invitation = ScopeOutput.extend({
   id,

@@ -51,8 +51,8 @@ export function peopleRoutes(services: PeopleServices): PeopleRoutes {
     users_update: async ({ caller, params, body }) => ({
       body: { data: await users.update(caller, params.id, body) },
     }),
-    users_delete: async ({ caller, params }) => {
-      await users.remove(caller, params.id)
+    users_delete: async ({ caller, params, query }) => {
+      await users.remove(caller, params.id, query)
       return nothing
     },
     users_reset_link: async ({ caller, params }) => ({

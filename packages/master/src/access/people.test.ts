@@ -188,6 +188,19 @@ forEachEngine((_engine, open) => {
       expect(await codeOf(app.client(key).call('me'))).toBe('UNAUTHENTICATED')
     })
 
+    test('who is deleted leaves the keys of programs working, or takes them along', async () => {
+      const { organization_id } = owner
+      const body = { name: 'theirs', role: 'viewer', organization_id } as const
+      const leaving = async (revoke_api_keys: 'true' | 'false') => {
+        const admin = await person('admin')
+        const { key } = (await admin.client.call('api_keys_create', { body })).data
+        await owner.client.call('users_delete', { params: { id: admin.id }, query: { revoke_api_keys } })
+        return await codeOf(app.client(key).call('me'))
+      }
+      expect(await leaving('false')).toMatchObject({ succeeded: { data: { name: 'theirs' } } })
+      expect(await leaving('true')).toBe('UNAUTHENTICATED')
+    })
+
     test('is changed by nobody below, and by nobody who keeps only a part of the places', async () => {
       const admin = await person('admin')
       const second_owner = await person('owner')

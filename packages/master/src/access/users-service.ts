@@ -26,7 +26,7 @@ export interface Users {
   list(caller: Caller, query: PlaceQuery): Promise<PageOf<User>>
   get(caller: Caller, id: string): Promise<User>
   update(caller: Caller, id: string, change: UserChange): Promise<User>
-  remove(caller: Caller, id: string): Promise<void>
+  remove(caller: Caller, id: string, how: { revoke_api_keys: boolean }): Promise<void>
   resetLink(caller: Caller, id: string): Promise<Link>
   sessions(
     caller: Caller,
@@ -102,10 +102,10 @@ export function makeUsers(deps: UsersDeps): Users {
       })
     },
 
-    async remove(caller, id) {
+    async remove(caller, id, { revoke_api_keys }) {
       await database.write(async tx => {
         const row = await changeable(tx, caller, 'user:delete', id)
-        const ended = await shutOut(tx, caller, row, false)
+        const ended = await shutOut(tx, caller, row, revoke_api_keys)
         await deleteUser(tx, id)
         const { email, name } = row
         await audit.append(tx, caller, { ...eventOf('delete', id), before: { email, name }, after: ended })
