@@ -24,11 +24,13 @@ export const LIMITS = {
   user_agent_chars: 256,
   users: 20_000,
   invitation_h: 72,
+  /** That wait: of each organization, and of the instance itself. */
   invitations: 2_000,
   reset_link_h: 24,
   roles_per_organization: 200,
   bindings_per_user: 500,
   sessions_per_user: 100,
+  /** Of each organization, and of the instance itself. */
   api_keys: 1_000,
   /** How long a verified token is trusted without asking the database again. */
   token_cache_ms: 5_000,
@@ -81,7 +83,7 @@ export const LIMITS = {
   login_suspicious_burst_attempts: 50,
   login_suspicious_attempts_per_s: 10,
   login_failure_keep_ms: 3_600_000,
-  /** Audit rows of refused log-ins: what is more is counted. */
+  /** Audit rows of what strangers were refused, log-ins and set-up: what is more is counted. */
   login_refusal_rows_burst: 200,
   login_refusal_rows_per_s: 2,
 
@@ -143,8 +145,12 @@ export const LIMITS = {
   api_key_max_days: 3_660,
 
   // Channel
-  /** Room for a manifest with the most entries. */
+  /** Of what the master sends: room for a manifest with the most entries. */
   frame_bytes: 8_388_608,
+  /** Of what the master takes, on whatever socket: it holds so much for everyone who sends a frame and does not end it. */
+  frame_in_bytes: 1_048_576,
+  /** Objects that one message asks for; more are asked for by several. */
+  need_hashes: 5_000,
   frame_object_bytes: 786_432,
   object_bytes: 524_288,
   manifest_entries: 50_000,

@@ -119,8 +119,10 @@ async function fromFile(path: string): Promise<Layer> {
   let root: unknown
   try {
     root = parse(text, { uniqueKeys: true, maxAliasCount: 0 })
-  } catch (cause) {
-    throw new ConfigError(`${path}: ${(cause as Error).message}`, { cause })
+  } catch (error) {
+    // The first line says what and where; those behind it quote the file, which may hold a password.
+    const [why] = (error as Error).message.split('\n')
+    throw new ConfigError(`${path}: ${why}`)
   }
   const layer: Layer = new Map()
   if (root !== null && root !== undefined) flatten(path, root, '', layer)

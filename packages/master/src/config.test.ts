@@ -55,6 +55,13 @@ test('a secret can lie in a file of its own, named by flag, environment or YAML'
   await refused({ environment: { NXMESH_DATABASE_URL: 'x', NXMESH_DATABASE_URL_FILE: secret } }, 'set twice')
 })
 
+test('a file that is no YAML is told with the place, and not quoted', async () => {
+  const broken = file('database:\n  url: postgresql://u:geheim@db/x: [\n')
+  const error: Error = await loadConfig({ file: broken }).catch(one => one)
+  expect(error.message).toMatch(/line 2/)
+  expect(Bun.inspect(error)).not.toContain('geheim')
+})
+
 test('no proxy is trusted until it is named, and a network that is none says why', async () => {
   expect((await loadConfig({})).trusted_proxies).toEqual([])
   const yaml = file('trusted_proxies: [10.0.0.0/8, "2001:db8::1"]\n')

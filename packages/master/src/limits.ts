@@ -44,6 +44,8 @@ export const MASTER_LIMITS = {
 
   // Identity providers
   provider_answer_s: 10,
+  /** Of one issuer: one that hangs must leave requests of `outgoing_at_once` to the others. */
+  provider_asked_at_once: 16,
   provider_clock_tolerance_s: 30,
   /** How long what an issuer says of itself is taken from memory, and of how many. */
   discovery_keep_ms: 600_000,

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { networksOf } from './addresses.ts'
 import { loadMaker } from './certificates/load-maker.ts'
-import { api, openTestApp } from './http/testing.ts'
+import { api, OWNER, openTestApp } from './http/testing.ts'
 import { MASTER_LIMITS } from './limits.ts'
 import { type Listener, listenPlain, listenTls } from './serve.ts'
 import { until } from './testing-until.ts'
@@ -65,6 +65,37 @@ test('of the certificates that were replaced, only so many keep their sockets: t
   for (const end of held) end()
   for (const socket of sockets) socket.destroy()
   await tls.stop(0)
+})
+
+test('a cookie is for TLS alone where a trusted proxy says that it was asked over TLS', async () => {
+  await app.owner()
+  const cookieBehind = async (cidrs: readonly string[], proto: string) => {
+    const plain = listenPlain(
+      { host: '127.0.0.1', port: 0 },
+      {
+        fetch: async (request, connection) => {
+          const { method, headers } = request
+          const init = { method, headers, body: await request.text() }
+          return await app.fetch(new URL(request.url).pathname, init, { tls: connection.tls })
+        },
+      },
+      { trusted: networksOf(cidrs) },
+    )
+    const answer = await fetch(`http://127.0.0.1:${plain.port}${api('/auth/login')}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-forwarded-proto': proto },
+      body: JSON.stringify(OWNER),
+    })
+    await plain.stop(0)
+    return answer.headers.get('set-cookie')
+  }
+  expect(await cookieBehind(['127.0.0.1/32'], 'https')).toEndWith('; Secure')
+  for (const [cidr, proto] of [
+    ['127.0.0.1/32', 'http'],
+    ['127.0.0.1/32', 'https, http'],
+    ['192.0.2.0/24', 'https'],
+  ] as const)
+    expect(await cookieBehind([cidr], proto)).toEndWith('; SameSite=Strict')
 })
 
 /** A listener before the same application, for a peer on loopback that is a trusted proxy or is not. */

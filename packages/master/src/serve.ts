@@ -1,6 +1,6 @@
 import { CHANNEL_PATH, EVENTS_PATH, LIMITS } from '@nxmesh/contract'
 import type { Server, WebSocketHandler } from 'bun'
-import { clientAddress, type Network } from './addresses.ts'
+import { clientAddress, type Network, within } from './addresses.ts'
 import type { ServerIdentity } from './certificates/authority.ts'
 import type { Address } from './config.ts'
 import type { EventsDoor } from './events/events.ts'
@@ -153,21 +153,31 @@ function addressOf<Data>(request: Request, server: Server<Data>, trusted: Truste
   return clientAddress(peer, trusted, () => request.headers.get('x-forwarded-for'))
 }
 
+/** Whether a trusted proxy says that it was asked over TLS: then cookies must not go without. */
+function cameOverTls<Data>(request: Request, server: Server<Data>, trusted: TrustedProxies): boolean {
+  if (trusted.length === 0 || request.headers.get('x-forwarded-proto') !== 'https') return false
+  return within(trusted, server.requestIP(request)?.address ?? null)
+}
+
 /** For a listener that upgrades nothing. */
 const NO_SOCKETS = { message: () => undefined }
 
 /** A class, because one is made for every request and an object with a getter of its own costs more than a small answer. */
 class ServedConnection<Data> implements Connection {
-  readonly tls: boolean
+  readonly #tls: boolean
   readonly #request: Request
   readonly #server: Server<Data>
   readonly #trusted: TrustedProxies
 
   constructor(request: Request, server: Server<Data>, tls: boolean, trusted: TrustedProxies) {
-    this.tls = tls
+    this.#tls = tls
     this.#request = request
     this.#server = server
     this.#trusted = trusted
+  }
+
+  get tls(): boolean {
+    return this.#tls || cameOverTls(this.#request, this.#server, this.#trusted)
   }
 
   get ip_address(): string | null {

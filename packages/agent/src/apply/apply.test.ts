@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { LIMITS } from '@nxmesh/contract/limits'
 import { lastingLoopbackPort } from '../host/sockets.ts'
 import { readMarker } from '../nginx/marker.ts'
 import { pollUntil } from '../poll.ts'
@@ -106,6 +107,20 @@ describe('a deployment', () => {
     expect((await agent.next(generation, 'prepared', 'unable')).type).toBe('prepared')
     expect((await agent.commit(generation, bundle)).type).toBe('serving')
     served = bundle
+  })
+
+  test('asks for many objects in pieces that the master takes', async () => {
+    generation++
+    const ids = Array.from({ length: LIMITS.need_hashes + 1 }, (_, at) => at + 1)
+    const bundle = makeBundle(ids.map(id => site(id, nginx.port, 'many')))
+    const message = { ...agent.prepareMessage(generation, bundle), object_count: 0 }
+    agent.agent.orders.prepare(message)
+    const [first, second] = [await agent.next(generation, 'need'), await agent.next(generation, 'need')]
+    expect([first.hashes.length, second.hashes.length]).toEqual([LIMITS.need_hashes, 1])
+    expect(Buffer.byteLength(JSON.stringify(first))).toBeLessThan(LIMITS.frame_in_bytes / 2)
+    generation++
+    const again = withSites(site(1, nginx.port, 'after many'))
+    await deploy(again, served)
   })
 
   test('asks for the whole manifest when it does not know the base', async () => {

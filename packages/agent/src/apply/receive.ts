@@ -1,5 +1,6 @@
 import { applyDelta } from '@nxmesh/contract/channel/manifest'
 import type { ManifestEntry, MasterMessageOf } from '@nxmesh/contract/channel/messages'
+import { LIMITS } from '@nxmesh/contract/limits'
 import { faultPoint } from '../faults.ts'
 import { AGENT_LIMITS } from '../limits.ts'
 import { bundleHash, findRecord, manifestOf, type RecordEntry } from '../state/records.ts'
@@ -74,12 +75,13 @@ async function gather(
     const all_came = asked === 0 && ctx.inbox.count(message.deployment_id) >= message.object_count
     if (asked < AGENT_LIMITS.need_rounds && (all_came || quiet)) {
       asked++
-      ctx.reports.send({
-        type: 'need',
-        deployment_id: message.deployment_id,
-        manifest: false,
-        hashes: missing,
-      })
+      for (let from = 0; from < missing.length; from += LIMITS.need_hashes)
+        ctx.reports.send({
+          type: 'need',
+          deployment_id: message.deployment_id,
+          manifest: false,
+          hashes: missing.slice(from, from + LIMITS.need_hashes),
+        })
     }
     const left_ms = deadline - performance.now()
     if (left_ms <= 0) throw new Unable(`${missing.length} objects did not come in time`)

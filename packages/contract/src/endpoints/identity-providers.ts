@@ -128,7 +128,7 @@ export const identityProviderEndpoints = {
     body: IdentityLink,
     response: single(IdentityLinkStarted),
     status: 200,
-    errors: ['UNAUTHENTICATED', 'NOT_FOUND', 'CONFLICT'],
+    errors: ['UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND', 'CONFLICT'],
     cookie: true,
   }),
   me_identities_delete: endpoint({

@@ -8,6 +8,7 @@ import {
   type ApiKeyRow,
   apiKeyById,
   countApiKeys,
+  countApiKeysOf,
   deleteApiKey,
   insertApiKey,
   listApiKeys,
@@ -17,7 +18,6 @@ import type { Access, Caller } from './caller.ts'
 import { rolesBehind } from './grants.ts'
 import { apiKeyOf, noApiKey, scopeOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
-import { EVERYWHERE } from './reach-query.ts'
 import { requireGivable, type Wanted } from './role-places.ts'
 import { hashToken, newToken, TOKEN_PREFIX } from './tokens.ts'
 
@@ -76,8 +76,9 @@ export function makeApiKeys(deps: ApiKeysDeps): ApiKeys {
       const key = newToken('api_key')
       return await database.write(async tx => {
         const role = await requireGivable(deps, tx, caller, 'api_key:write', input)
-        if ((await countApiKeys(tx, EVERYWHERE)) >= LIMITS.api_keys)
-          throw new ApiError('LIMIT_REACHED', `There are ${LIMITS.api_keys} API keys already`)
+        // For each organization: one must not use up what the others need.
+        if ((await countApiKeysOf(tx, input.organization_id)) >= LIMITS.api_keys)
+          throw new ApiError('LIMIT_REACHED', `There are ${LIMITS.api_keys} API keys there already`)
         const row: ApiKeyRow = {
           id: newId(),
           name: input.name,

@@ -35,14 +35,28 @@ export async function countApiKeys(db: Queryable, reach: Reach): Promise<number>
   return Number((await query.executeTakeFirstOrThrow()).count)
 }
 
+/** Those of an organization with all its workspaces; null: those of the instance itself. */
+export async function countApiKeysOf(db: Queryable, organization_id: string | null): Promise<number> {
+  const query = db
+    .selectFrom('api_keys')
+    .select(eb => eb.fn.countAll<number>().as('count'))
+    .where('organization_id', organization_id === null ? 'is' : '=', organization_id)
+  return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
 export async function deleteApiKey(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('api_keys').where('id', '=', id).execute()
 }
 
-/** The keys that somebody made; answers their ids. */
+/** The keys that somebody made, and those that these keys made; answers their ids. Bounded by LIMITS.api_keys. */
 export async function deleteApiKeysBy(tx: Tx, created_by_id: string): Promise<string[]> {
-  const query = tx.deleteFrom('api_keys').where('created_by_id', '=', created_by_id)
-  return (await query.returning('id').execute()).map(row => row.id)
+  const gone: string[] = []
+  for (let makers = [created_by_id]; makers.length > 0; ) {
+    const query = tx.deleteFrom('api_keys').where('created_by_id', 'in', makers)
+    makers = (await query.returning('id').execute()).map(row => row.id)
+    gone.push(...makers)
+  }
+  return gone
 }
 
 export async function touchApiKey(tx: Tx, id: string, last_used_at: string): Promise<void> {

@@ -13,6 +13,7 @@ import type { LinkMaker } from './link-maker.ts'
 import {
   clearInvitations,
   countInvitations,
+  countInvitationsOf,
   deleteInvitation,
   type InvitationRow,
   insertInvitation,
@@ -22,11 +23,11 @@ import {
   takeInvitation,
 } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
+import { makerNow } from './makers.ts'
 import { requireGoodPassword } from './password-rules.ts'
 import { known, type Passwords } from './passwords.ts'
 import { badLink, invitationOf, isSameRole, noInvitation, scopeOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
-import { EVERYWHERE } from './reach-query.ts'
 import { requireGivable, type Wanted } from './role-places.ts'
 import { bindingsOf, insertBinding } from './roles-store.ts'
 import type { Opened, Sessions } from './sessions-service.ts'
@@ -90,9 +91,22 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
     await audit.append(tx, caller, { ...eventOf('accept', row), after: { ...publicOf(row), user_id } })
     afterCommit(tx, () => authenticator.forget([user_id]))
   }
-  const take = async (tx: Tx, token_hash: string): Promise<InvitationRow> => {
+  /** Whether whoever made the invitation may still give what it offers. */
+  const isCovered = async (tx: Tx, caller: Caller, row: InvitationRow): Promise<boolean> => {
+    const maker = await makerNow(tx, row, now(), caller)
+    if (!maker) return false
+    try {
+      await requireGivable(deps, tx, maker, 'user:write', { ...row, role: row.role_id })
+      return true
+    } catch (error) {
+      if (error instanceof ApiError) return false
+      throw error
+    }
+  }
+  const take = async (tx: Tx, caller: Caller, token_hash: string): Promise<InvitationRow> => {
     const row = await takeInvitation(tx, token_hash)
-    if (!row || Date.parse(row.expires_at) <= now().getTime()) throw badLink()
+    if (!row || Date.parse(row.expires_at) <= now().getTime() || !(await isCovered(tx, caller, row)))
+      throw badLink()
     return row
   }
   /** Before the costly hash; what decides is the transaction. A stranger who guesses is slowed. */
@@ -137,8 +151,9 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
         // Inside: the place may be deleted meanwhile.
         const given = await requireGivable(deps, tx, caller, 'user:write', input)
         await clearInvitations(tx, row.created_at, row)
-        if ((await countInvitations(tx, EVERYWHERE, row.created_at)) >= LIMITS.invitations)
-          throw new ApiError('LIMIT_REACHED', `${LIMITS.invitations} invitations wait already`)
+        // For each organization: one must not use up what the others need.
+        if ((await countInvitationsOf(tx, row.organization_id, row.created_at)) >= LIMITS.invitations)
+          throw new ApiError('LIMIT_REACHED', `${LIMITS.invitations} invitations wait there already`)
         await insertInvitation(tx, row)
         await audit.append(tx, caller, { ...eventOf('create', row), after: publicOf(row) })
         return given
@@ -164,7 +179,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
       await requireGoodPassword(password, { name: called, email: offered.email })
       const password_hash = await passwords.hash(password, known(anonymous))
       const begun = await database.write(async tx => {
-        const row = await take(tx, token_hash)
+        const row = await take(tx, anonymous, token_hash)
         if (await userByEmail(tx, row.email)) throw hasAccount()
         if ((await countAllUsers(tx)) >= LIMITS.users)
           throw new ApiError('LIMIT_REACHED', `There are ${LIMITS.users} users already`)
@@ -194,7 +209,7 @@ export function makeInvitations(deps: InvitationsDeps): Invitations {
       const token_hash = hashToken(token)
       await look(caller, token_hash)
       return await database.write(async tx => {
-        const row = await take(tx, token_hash)
+        const row = await take(tx, caller, token_hash)
         if (row.email !== user.email)
           throw new ApiError('CONFLICT', 'This invitation is for another e-mail than the one of your account')
         await give(tx, caller, row, user.id)

@@ -30,8 +30,11 @@ export async function deleteInvitation(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('invitations').where('id', '=', id).execute()
 }
 
-export async function deleteInvitationsBy(tx: Tx, created_by_id: string): Promise<void> {
-  await tx.deleteFrom('invitations').where('created_by_id', '=', created_by_id).execute()
+export async function deleteInvitationsBy(tx: Tx, created_by_ids: readonly string[]): Promise<void> {
+  await tx
+    .deleteFrom('invitations')
+    .where('created_by_id', 'in', [...created_by_ids])
+    .execute()
 }
 
 /** Those that ended, and those with the same e-mail in the same place, which a new one replaces. */
@@ -65,6 +68,20 @@ export async function listInvitations(
 
 export async function countInvitations(db: Queryable, reach: Reach, now: string): Promise<number> {
   const query = live(db, reach, now).select(eb => eb.fn.countAll<number>().as('count'))
+  return Number((await query.executeTakeFirstOrThrow()).count)
+}
+
+/** Those of an organization with all its workspaces; null: those of the instance itself. */
+export async function countInvitationsOf(
+  db: Queryable,
+  organization_id: string | null,
+  now: string,
+): Promise<number> {
+  const query = db
+    .selectFrom('invitations')
+    .select(eb => eb.fn.countAll<number>().as('count'))
+    .where('expires_at', '>', now)
+    .where('organization_id', organization_id === null ? 'is' : '=', organization_id)
   return Number((await query.executeTakeFirstOrThrow()).count)
 }
 

@@ -1,12 +1,12 @@
-import { ApiError, LIMITS } from '@nxmesh/contract'
-import type { AuditLog } from '../audit/audit.ts'
+import { ApiError } from '@nxmesh/contract'
 import type { Database } from '../database/database.ts'
 import type { Browser } from '../http/cookies.ts'
-import { addressKey, makeTokenBuckets } from '../http/token-buckets.ts'
+import { addressKey } from '../http/token-buckets.ts'
 import type { Caller } from './caller.ts'
 import { asUser } from './grants.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import type { Passwords } from './passwords.ts'
+import type { RefusalRows } from './refusal-rows.ts'
 import type { Opened, Sessions } from './sessions-service.ts'
 import { type UserRow, userByEmail, userById } from './users-store.ts'
 
@@ -17,18 +17,16 @@ export interface Login {
 
 export interface LoginDeps {
   readonly database: Database
-  readonly audit: AuditLog
+  readonly refusal_rows: RefusalRows
   readonly sessions: Sessions
   readonly passwords: Passwords
   readonly throttle: LoginThrottle
-  readonly now: () => Date
 }
 
 const wrong = () => new ApiError('INVALID_CREDENTIALS', 'E-mail or password is wrong')
 
 export function makeLogin(deps: LoginDeps): Login {
   const { database, sessions, passwords, throttle } = deps
-  const tellRefusal = makeRefusalTeller(deps)
 
   /** Whether the attempt comes from where this person is logged in: then it does not wait behind strangers. */
   const isKnown = async (user: UserRow | undefined, address: string): Promise<boolean> => {
@@ -55,7 +53,12 @@ export function makeLogin(deps: LoginDeps): Login {
       const matches = await passwords.matches(password, user?.password_hash ?? null, { sender, trust })
       if (!matches || user?.status !== 'active') {
         throttle.failed(ip_address)
-        await tellRefusal(caller, email, user)
+        const reason = user && user.status !== 'active' ? 'user_disabled' : 'invalid_credentials'
+        await deps.refusal_rows.tell(caller, {
+          action: 'session.create',
+          object_type: 'session',
+          after: { email, reason },
+        })
         throw wrong()
       }
       throttle.succeeded(ip_address, email)
@@ -63,27 +66,5 @@ export function makeLogin(deps: LoginDeps): Login {
       if (!begun) throw wrong()
       return await sessions.finish(begun)
     },
-  }
-}
-
-/** Audits refused log-ins, bounded: of a flood, a row now and then that says how many were left out before it. */
-function makeRefusalTeller({ audit, now }: Pick<LoginDeps, 'audit' | 'now'>) {
-  const rule = { burst: LIMITS.login_refusal_rows_burst, per_s: LIMITS.login_refusal_rows_per_s }
-  const rows = makeTokenBuckets(rule, 1, now)
-  let suppressed = 0
-  return async (caller: Caller, email: string, user: UserRow | undefined): Promise<void> => {
-    if (rows.take('all') > 0) {
-      suppressed++
-      return
-    }
-    const left_out = suppressed
-    suppressed = 0
-    const reason = user && user.status !== 'active' ? 'user_disabled' : 'invalid_credentials'
-    await audit.record(caller, {
-      action: 'session.create',
-      object_type: 'session',
-      result: 'refused',
-      after: { email, reason, suppressed: left_out },
-    })
   }
 }

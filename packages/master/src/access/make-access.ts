@@ -5,6 +5,7 @@ import type { Secrets } from '../secrets/secrets.ts'
 import type { Tenancy, TenantContents } from '../tenancy/tenancy.ts'
 import { type AccessRoutes, accessRoutes } from './access-routes.ts'
 import type { Places } from './access-service.ts'
+import { makeAccountGuard } from './account-guard.ts'
 import { makeAccount } from './account-service.ts'
 import { makeApiKeys } from './api-keys-service.ts'
 import { type Authenticator, makeAuthenticator } from './authenticator.ts'
@@ -20,6 +21,7 @@ import { makeOidc, type OidcDeps } from './oidc/make-oidc.ts'
 import type { OidcRoutes } from './oidc/oidc-routes.ts'
 import { makePasswords } from './passwords.ts'
 import { type PeopleRoutes, peopleRoutes } from './people-routes.ts'
+import { makeRefusalRows } from './refusal-rows.ts'
 import { makePasswordResets } from './reset-service.ts'
 import { makeRoleBinder } from './role-binder.ts'
 import { makeRoles } from './roles-service.ts'
@@ -70,12 +72,15 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
     passwords: makePasswords(),
     throttle: makeLoginThrottle(base.now),
     keepers: makeKeepers(),
+    guard: makeAccountGuard(base.access),
     links: makeLinkMaker(base),
   }
-  const setup = makeSetup(deps)
+  // For each way in, or a flood at one would hide what comes at the others.
+  const bounded = () => ({ ...deps, refusal_rows: makeRefusalRows(base) })
+  const setup = makeSetup(bounded())
   const invitations = makeInvitations(deps)
   const bindings = makeBindings(deps)
-  const oidc = makeOidc(deps)
+  const oidc = makeOidc(bounded())
   return {
     authenticator,
     standings: makeStandings({ ...base, authenticator, signing_keys }),
@@ -88,7 +93,7 @@ export function makeAccessArea(base: AccessDeps): AccessArea {
         setup,
         invitations,
         sessions,
-        login: makeLogin(deps),
+        login: makeLogin(bounded()),
         account: makeAccount(deps),
         resets: makePasswordResets(deps),
         logout: oidc.logout,

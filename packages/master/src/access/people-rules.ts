@@ -90,7 +90,7 @@ export function scopeOf({ organization_id, workspace_id }: Place): Scope {
 }
 
 /** The instance's administrators keep every tenant: they may give any role, and what they do is in the audit log. */
-const keepsInstance = (caller: Caller): boolean =>
+export const keepsInstance = (caller: Caller): boolean =>
   caller.grants.some(one => atInstance(one) && one.permissions.has('user:write'))
 
 /** Nobody gives more than they have. Throws FORBIDDEN that names what is missing. */

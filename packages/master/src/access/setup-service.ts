@@ -8,6 +8,7 @@ import { asUser } from './grants.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
 import { known, type Passwords } from './passwords.ts'
+import type { RefusalRows } from './refusal-rows.ts'
 import { insertBinding } from './roles-store.ts'
 import type { Begun, Opened, Sessions } from './sessions-service.ts'
 import { consumeSetupToken, isSetUp, markSetUp, replaceSetupToken, setupTokenHash } from './setup-store.ts'
@@ -39,6 +40,7 @@ export interface SetupDeps {
   readonly sessions: Sessions
   readonly passwords: Passwords
   readonly throttle: LoginThrottle
+  readonly refusal_rows: RefusalRows
   readonly now: () => Date
   readonly newId: () => string
 }
@@ -57,10 +59,9 @@ export function makeSetup(deps: SetupDeps): Setup {
   /** Slowed, so that strangers cannot fill the audit log; the right token is never refused, so never slowed. */
   const refused = async (caller: Caller, reason: 'SETUP_CLOSED' | 'SETUP_TOKEN_INVALID') => {
     throttle.attempt(caller.ip_address, 'setup')
-    await audit.record(caller, {
+    await deps.refusal_rows.tell(caller, {
       action: 'setup.complete',
       object_type: 'instance',
-      result: 'refused',
       after: { reason: reason.toLowerCase() },
     })
     const closed = 'The first administrator exists already; set-up never re-opens'

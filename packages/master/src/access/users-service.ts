@@ -1,20 +1,19 @@
 import { ApiError, LIMITS, type Link, type SessionInfo, type User } from '@nxmesh/contract'
 import type { AuditLog } from '../audit/audit.ts'
 import { afterCommit } from '../database/after-commit.ts'
-import type { Database, Queryable, Tx } from '../database/database.ts'
+import type { Database, Tx } from '../database/database.ts'
 import { type PageOf, sliceOf } from '../http/page.ts'
+import type { AccountGuard } from './account-guard.ts'
 import { deleteApiKeysBy } from './api-keys-store.ts'
 import type { Authenticator } from './authenticator.ts'
 import type { Access, Caller } from './caller.ts'
-import { grantsIn } from './grants.ts'
 import type { Keepers } from './keepers.ts'
 import type { LinkMaker } from './link-maker.ts'
 import { deleteInvitationsBy, deleteResetLinks, replaceResetLink } from './links-store.ts'
-import { invalid, noUser, requireNotAbove, scopeOf, userOf } from './people-rules.ts'
+import { invalid, userOf } from './people-rules.ts'
 import { type PlaceQuery, reachFor } from './reach-for.ts'
-import { bindingsOf, type Place } from './roles-store.ts'
 import type { Sessions } from './sessions-service.ts'
-import { countUsers, deleteUser, listUsers, type UserRow, updateUser, userById } from './users-store.ts'
+import { countUsers, deleteUser, listUsers, type UserRow, updateUser } from './users-store.ts'
 
 export interface UserChange {
   readonly name?: string | undefined
@@ -44,6 +43,7 @@ export interface UsersDeps {
   readonly authenticator: Authenticator
   readonly sessions: Sessions
   readonly keepers: Keepers
+  readonly guard: AccountGuard
   readonly links: LinkMaker
   readonly now: () => Date
   readonly newId: () => string
@@ -57,34 +57,7 @@ const eventOf = (action: string, id: string) => ({
 
 export function makeUsers(deps: UsersDeps): Users {
   const { database, audit, access, authenticator, sessions, keepers } = deps
-
-  /** Whom the caller may see: whoever has a role where the caller may read users. */
-  const visible = async (db: Queryable, caller: Caller, id: string): Promise<UserRow> => {
-    const row = await userById(db, id)
-    if (!row) throw noUser()
-    const places: Place[] = await bindingsOf(db, id)
-    for (const place of [...places, INSTANCE])
-      if (await access.allows(caller, 'user:read', scopeOf(place))) return row
-    throw noUser()
-  }
-
-  const changeable = async (
-    db: Queryable,
-    caller: Caller,
-    permission: 'user:write' | 'user:delete',
-    id: string,
-  ): Promise<UserRow> => {
-    const row = await visible(db, caller, id)
-    const bindings = await bindingsOf(db, id)
-    const scopes = bindings.length > 0 ? bindings : [INSTANCE]
-    for (const place of scopes) await access.require(caller, permission, scopeOf(place), () => elsewhere())
-    const grants = await grantsIn(db, bindings)
-    requireNotAbove(
-      caller,
-      grants.map(one => ({ permissions: one.permissions, place: one })),
-    )
-    return row
-  }
+  const { visible, readable, changeable, resettable } = deps.guard
 
   /** Everything by which somebody gets in ends with the transaction. */
   const shutOut = async (tx: Tx, caller: Caller, row: UserRow, revoke_api_keys: boolean) => {
@@ -93,8 +66,8 @@ export function makeUsers(deps: UsersDeps): Users {
     await keepers.requireAnotherThan(tx, { user_id: row.id })
     const ended = await sessions.endAll(tx, row.id, null)
     await deleteResetLinks(tx, row.id)
-    await deleteInvitationsBy(tx, row.id)
     const keys = revoke_api_keys ? await deleteApiKeysBy(tx, row.id) : []
+    await deleteInvitationsBy(tx, [row.id, ...keys])
     afterCommit(tx, () => authenticator.forget([row.id, ...ended, ...keys]))
     return { sessions_ended: ended.length, api_keys_ended: keys.length }
   }
@@ -142,11 +115,19 @@ export function makeUsers(deps: UsersDeps): Users {
     async resetLink(caller, id) {
       const { token, token_hash, link } = deps.links.make('reset', LIMITS.reset_link_h)
       await database.write(async tx => {
-        const row = await changeable(tx, caller, 'user:write', id)
+        const row = await resettable(tx, caller, id)
         if (row.status !== 'active')
           throw new ApiError('CONFLICT', 'This user is disabled: enable the account first')
-        const made = { id: deps.newId(), user_id: id, token_hash, created_at: deps.now().toISOString() }
-        await replaceResetLink(tx, { ...made, expires_at: link.expires_at })
+        const { type, id: maker_id } = caller.principal
+        await replaceResetLink(tx, {
+          id: deps.newId(),
+          user_id: id,
+          token_hash,
+          created_by_type: type,
+          created_by_id: maker_id,
+          created_at: deps.now().toISOString(),
+          expires_at: link.expires_at,
+        })
         await audit.append(tx, caller, {
           ...eventOf('reset_link', id),
           after: { expires_at: link.expires_at },
@@ -156,7 +137,7 @@ export function makeUsers(deps: UsersDeps): Users {
     },
 
     async sessions(caller, id, query) {
-      await visible(database.read, caller, id)
+      await readable(database.read, caller, id)
       return await sessions.list(caller, id, query)
     },
     async endSession(caller, id, session_id) {
@@ -165,8 +146,3 @@ export function makeUsers(deps: UsersDeps): Users {
     },
   }
 }
-
-const INSTANCE: Place = { organization_id: null, workspace_id: null }
-/** The other's places that the caller does not see are not told. */
-const elsewhere = () =>
-  new ApiError('FORBIDDEN', 'This user has roles elsewhere too; an administrator of the instance can do it')

@@ -3,6 +3,7 @@ import type { Access, Caller, Scope } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Channel } from '../channel/channel.ts'
 import type { Database, Queryable, Tx } from '../database/database.ts'
+import { totalOf } from '../database/total-of.ts'
 import { sliceOf } from '../http/page.ts'
 import type { Tenancy } from '../tenancy/tenancy.ts'
 import type { AgentKeyRing } from './agent-keys-service.ts'
@@ -71,10 +72,9 @@ export function makeAgents(deps: AgentsDeps): Agents {
   return {
     async list(caller, { workspace_id, ...query }) {
       const workspace_ids = await access.workspaces(caller, 'agent:read', workspace_id)
-      const [rows, total] = await Promise.all([
-        listAgents(db.read, workspace_ids, sliceOf(query)),
-        countAgents(db.read, workspace_ids),
-      ])
+      const slice = sliceOf(query)
+      const rows = await listAgents(db.read, workspace_ids, slice)
+      const total = await totalOf(slice, rows.length, () => countAgents(db.read, workspace_ids))
       return { items: await entitiesOf(rows), total }
     },
 

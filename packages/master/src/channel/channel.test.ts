@@ -193,7 +193,7 @@ describe('frames', () => {
   test('over the size limit end the connection', async () => {
     const who = on.addAgent()
     const agent = await connected(who)
-    agent.send(new Uint8Array(LIMITS.frame_bytes + 1))
+    agent.send(new Uint8Array(LIMITS.frame_in_bytes + 1))
     await agent.closed
     await until('the end', () => !on.channel.isOnline(who.agent_id))
   })

@@ -113,7 +113,7 @@ export function makeChannelServer(deps: ChannelDeps): ChannelServer {
       }
     },
     websocket: {
-      maxPayloadLength: LIMITS.frame_bytes,
+      maxPayloadLength: LIMITS.frame_in_bytes,
       backpressureLimit: LIMITS.frame_bytes + CHANNEL_LIMITS.socket_buffer_bytes,
       closeOnBackpressureLimit: true,
       perMessageDeflate: false,

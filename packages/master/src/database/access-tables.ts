@@ -88,6 +88,8 @@ export interface ResetLinkTable {
   id: string
   user_id: string
   token_hash: string
+  created_by_type: string | null
+  created_by_id: string | null
   created_at: string
   expires_at: string
 }

@@ -19,7 +19,7 @@ import type { HeldRequests } from './held-requests.ts'
 import { type Idempotency, requestHash } from './idempotency.ts'
 import { etagOf, parseIfMatch, refuseForeignOrigin } from './preconditions.ts'
 import type { RateLimiter } from './rate-limiter.ts'
-import { type BodyLimits, parseBody, readBody } from './read-body.ts'
+import { type BodyLimits, NO_BODY, parseBody, readBody } from './read-body.ts'
 import { addressKey } from './token-buckets.ts'
 
 export interface Incoming {
@@ -68,7 +68,6 @@ interface RouteResult {
 }
 
 const NOTHING = z.strictObject({})
-const NO_BYTES = new Uint8Array(0)
 
 /** One row of the endpoint table as a function: who calls, may they, what do they ask, do it, answer. */
 export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps) {
@@ -83,13 +82,14 @@ export function bindEndpoint(row: Endpoint, route: AnyRoute, deps: EndpointDeps)
   return async (incoming: Incoming): Promise<Answer> => {
     const { request, connection, url } = incoming
     if (changes) refuseForeignOrigin(request.headers)
-    const caller = await admit(row, rate, incoming, deps)
+    const sender = await admit(row, rate, incoming, deps)
     const if_match = changes ? parseIfMatch(request.headers.get('if-match'), conditional) : null
     const bytes = changes
       ? await readBody(request, bodies.limits, (size, read) =>
-          bodies.room.run(senderOf(row, caller), size, read),
+          bodies.room.run(senderOf(row, sender), size, read),
         )
-      : NO_BYTES
+      : NO_BODY
+    const caller = bytes === NO_BODY ? sender : await stillThere(row, sender, incoming, deps)
     const { params, query, body } = parse(incoming, bytes)
     const browser = row.cookie ? { browser: browserOf(request.headers, connection.tls) } : {}
     const asked = { caller, params, query, body, if_match, url, ...browser }
@@ -126,12 +126,34 @@ async function admit(
   const caller = await deps.authenticator.authenticate(request.headers.get('authorization'), origin)
   if (!caller) {
     deps.limiter.admitAddress(connection.ip_address, rate)
-    throw new ApiError('UNAUTHENTICATED', 'Send a valid API key or access token: Authorization: Bearer …')
+    throw notAuthenticated()
   }
   deps.limiter.admitPrincipal(caller.principal, rate)
-  if (row.access !== 'authenticated' && !caller.permissions.has(row.access))
-    throw new ApiError('FORBIDDEN', `This needs the permission ${row.access}`)
+  requirePermission(row.access, caller)
   return caller
+}
+
+/** The caller once more, as of now: a body may take half a minute, in which what permitted it may have been taken away. */
+async function stillThere(
+  row: Endpoint,
+  sender: Caller,
+  { request }: Incoming,
+  { authenticator }: EndpointDeps,
+): Promise<Caller> {
+  if (typeof row.access !== 'string') return sender
+  const caller = await authenticator.authenticate(request.headers.get('authorization'), sender)
+  if (!caller) throw notAuthenticated()
+  requirePermission(row.access, caller)
+  return caller
+}
+
+const notAuthenticated = () =>
+  new ApiError('UNAUTHENTICATED', 'Send a valid API key or access token: Authorization: Bearer …')
+
+function requirePermission(permission: Endpoint['access'], caller: Caller): void {
+  if (typeof permission !== 'string' || permission === 'authenticated') return
+  if (!caller.permissions.has(permission))
+    throw new ApiError('FORBIDDEN', `This needs the permission ${permission}`)
 }
 
 class LazyOrigin implements Origin {

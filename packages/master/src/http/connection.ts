@@ -5,6 +5,7 @@ export interface Connection {
    * (`clientAddress`). May be a getter, because asking the socket costs as much as a small request; null once the peer is gone.
    */
   readonly ip_address: string | null
+  /** Between the client and the master, or between the client and a trusted proxy that says so. May be a getter. */
   readonly tls: boolean
   /** Lifts the idle timeout for a request that waits for something (`?wait=applied`). */
   readonly hold: () => void

@@ -251,6 +251,12 @@ describe('what is answered', () => {
     expect(line).toContain('secret detail of the machine')
   })
 
+  test('a body that is no JSON is quoted in no log: it may hold a password', async () => {
+    for (const body of ['{"password":CORRECT_horse}', '{"CORRECT_horse\\":', '"CORRECT_horse'])
+      expect(await refusal(post('/upstreams', body))).toMatchObject({ code: 'MALFORMED_REQUEST' })
+    expect(app.logged.join()).not.toContain('CORRECT_horse')
+  })
+
   test('If-Match where nothing is compared is refused, not ignored', async () => {
     for (const path of ['/upstreams', '/organizations'])
       expect(await refusal(post(path, '{}', { 'if-match': '"v1"' }))).toMatchObject({

@@ -19,7 +19,7 @@ beforeAll(async () => {
       agent_tokens_create: async () => {
         calls.tokens++
         if (calls.tokens === 1) throw new Error('The disk was full')
-        return { body: { data: {} } as never }
+        return { body: { data: {} } as never, login_binding: BINDING }
       },
     },
   })
@@ -28,6 +28,7 @@ beforeAll(async () => {
   organization_id = owner.organization_id
 })
 
+const BINDING = 'a-cookie-for-this-browser-only'
 const ID = '0192f0c1-2d3e-7abc-8def-0123456789ab'
 const { post } = requests(
   () => app,
@@ -71,6 +72,17 @@ describe('Idempotency-Key', () => {
       'idempotency-key': 'k-3',
     })
     expect(((await again.json()) as { data: { key: string } }).data.key).toBe(data.key)
+  })
+
+  test('a cookie in a kept answer is not stored in clear', async () => {
+    const begin = () => post(`/agents/${ID}/tokens`, '{}', { 'idempotency-key': 'k-8' })
+    calls.tokens = 1
+    const cookie = (await begin()).headers.get('set-cookie') ?? ''
+    expect(cookie).toContain(BINDING)
+    const stored = await app.database.read.selectFrom('idempotency_keys').selectAll().execute()
+    expect(JSON.stringify(stored)).not.toContain(BINDING)
+    expect((await begin()).headers.get('set-cookie')).toBe(cookie)
+    calls.tokens = 0
   })
 
   test('of two at once one runs', async () => {

@@ -31,7 +31,7 @@ export interface IdempotencyDeps {
 const KEEP_MS = LIMITS.idempotency_keep_h * 3_600_000
 
 /**
- * Answers are kept sealed, because some show a token once. An answer of 500 and above is not kept: nothing was changed,
+ * Answers are kept sealed, because some show a token once or set a cookie. An answer of 500 and above is not kept: nothing was changed,
  * and the caller shall try again. A key that this process did not begin and that has no answer belongs to a master that
  * died on the way: the request runs again, and what it would make twice is caught by the names, which are unique.
  */
@@ -61,12 +61,13 @@ export function makeIdempotency({ database, secrets, log, now }: IdempotencyDeps
     database.write(async tx => {
       if (answer.status >= 500) return await removeKey(tx, row)
       const body = answer.body === null ? null : secrets.seal(Buffer.from(answer.body), identityOf(row))
-      await keepAnswer(tx, row, { status: answer.status, body, headers_json: JSON.stringify(answer.headers) })
+      const headers = secrets.seal(Buffer.from(JSON.stringify(answer.headers)), headersIdentityOf(row))
+      await keepAnswer(tx, row, { status: answer.status, body, headers_json: headers })
     })
 
   const first = async (row: IdempotencyRow, work: () => Promise<Answer>): Promise<Answer> => {
     const kept = await begin(row)
-    if (kept) return await reopened(secrets, identityOf(row), kept)
+    if (kept) return await reopened(secrets, row, kept)
     const answer = await work()
     // The work is done whether or not its answer can be kept.
     await keep(row, answer).catch(error =>
@@ -106,17 +107,22 @@ export function requestHash(method: string, path: string, body: Uint8Array): str
 }
 
 const identityOf = (row: IdempotencyRow) => `idempotency_keys/${row.principal_id}/${row.idempotency_key}`
+/** Two of these never meet: an idempotency key holds no blank. */
+const headersIdentityOf = (row: IdempotencyRow) => `${identityOf(row)} headers`
 
 async function reopened(
   secrets: Secrets,
-  identity: string,
+  row: IdempotencyRow,
   kept: { status: number; body: string | null; headers_json: string | null },
 ): Promise<Answer> {
-  const headers = JSON.parse(kept.headers_json ?? '{}') as Record<string, string>
-  const body =
-    kept.body === null
-      ? null
-      : Buffer.from(await secrets.open(kept.body, identity, { purpose: 'idempotent_answer' })).toString()
+  const open = async (sealed: string, identity: string) =>
+    Buffer.from(await secrets.open(sealed, identity, { purpose: 'idempotent_answer' })).toString()
+  const kept_headers = kept.headers_json ?? '{}'
+  // Those of a master before this one are not sealed; a day later there are none.
+  const plain = kept_headers.startsWith('{')
+  const json = plain ? kept_headers : await open(kept_headers, headersIdentityOf(row))
+  const headers = JSON.parse(json) as Record<string, string>
+  const body = kept.body === null ? null : await open(kept.body, identityOf(row))
   return {
     status: kept.status,
     body,

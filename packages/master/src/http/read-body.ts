@@ -1,7 +1,8 @@
 import { ApiError } from '@nxmesh/contract'
 import { parseStrictJson } from './strict-json.ts'
 
-const NOTHING = new Uint8Array(0)
+/** Of a request that has no body, which is not one that ended before its first byte. */
+export const NO_BODY = new Uint8Array(0)
 
 /** Runs `read` when there is room for `bytes`, or throws. */
 export type RoomFor = <T>(bytes: number, read: () => Promise<T>) => Promise<T>
@@ -22,7 +23,7 @@ export async function readBody(
   room: RoomFor,
 ): Promise<Uint8Array> {
   const { body } = request
-  if (body === null) return NOTHING
+  if (body === null) return NO_BODY
   const declared = declaredLength(request.headers)
   if (declared !== null && declared > max_bytes) throw tooLarge(max_bytes)
   const bytes =

@@ -2,6 +2,7 @@ import type { Access, Caller } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import { afterCommit } from '../database/after-commit.ts'
 import type { Database, Queryable, Tx } from '../database/database.ts'
+import { totalOf } from '../database/total-of.ts'
 import { sliceOf } from '../http/page.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import type { Deletion } from './deletion.ts'
@@ -69,10 +70,9 @@ export function makeOrganizations(deps: OrganizationsDeps): Organizations {
   return {
     async list(caller, query) {
       const within = await visibleOrganizations(access, caller)
-      const [rows, total] = await Promise.all([
-        listOrganizations(database.read, within, sliceOf(query)),
-        countOrganizations(database.read, within),
-      ])
+      const slice = sliceOf(query)
+      const rows = await listOrganizations(database.read, within, slice)
+      const total = await totalOf(slice, rows.length, () => countOrganizations(database.read, within))
       return { items: rows.map(organizationOf), total }
     },
 

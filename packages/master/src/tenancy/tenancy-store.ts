@@ -1,5 +1,6 @@
 import type { Insertable, Selectable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import { prepared } from '../database/prepared.ts'
 import type { Tables } from '../database/tables.ts'
 
 export type OrganizationRow = Selectable<Tables['organizations']>
@@ -87,13 +88,45 @@ function filtered(db: Queryable, { organization_id, reach }: WorkspaceFilter) {
   )
 }
 
+/** What somebody with one role asks: the query is the same each time. */
+const oneWorkspace = prepared<{ id: string }, WorkspaceRow>((db, value) =>
+  liveWorkspaces(db).selectAll().where('id', '=', value('id')),
+)
+const workspacesOfOrganization = prepared<{ organization_id: string } & Slice, WorkspaceRow>((db, value) =>
+  liveWorkspaces(db)
+    .selectAll()
+    .where('organization_id', '=', value('organization_id'))
+    .orderBy('created_at')
+    .orderBy('id')
+    .limit(value('limit'))
+    .offset(value('offset')),
+)
+
 export async function listWorkspaces(
   db: Queryable,
   filter: WorkspaceFilter,
   slice: Slice,
 ): Promise<WorkspaceRow[]> {
+  const only = onlyPlace(filter)
+  if (only?.workspace_id !== undefined)
+    return slice.offset === 0 ? await oneWorkspace(db, { id: only.workspace_id }) : []
+  if (only?.organization_id !== undefined)
+    return await workspacesOfOrganization(db, { organization_id: only.organization_id, ...slice })
   const query = filtered(db, filter).selectAll().orderBy('created_at').orderBy('id')
   return await query.limit(slice.limit).offset(slice.offset).execute()
+}
+
+/** The one workspace, or the one organization, that the filter admits; null where it is more than that. */
+function onlyPlace({
+  organization_id,
+  reach,
+}: WorkspaceFilter): { workspace_id?: string; organization_id?: string } | null {
+  if (organization_id !== null || reach === null) return null
+  const [workspace_id, ...workspaces] = reach.workspace_ids
+  const [home, ...homes] = reach.organization_ids
+  if (workspaces.length > 0 || homes.length > 0) return null
+  if (workspace_id !== undefined && home === undefined) return { workspace_id }
+  return home !== undefined && workspace_id === undefined ? { organization_id: home } : null
 }
 
 export async function countWorkspaces(db: Queryable, filter: WorkspaceFilter): Promise<number> {

@@ -2,6 +2,7 @@ import { seesOrganization } from '../access/access-rules.ts'
 import type { Access, Scope } from '../access/caller.ts'
 import type { AuditLog } from '../audit/audit.ts'
 import type { Database, Queryable, Tx } from '../database/database.ts'
+import { totalOf } from '../database/total-of.ts'
 import { sliceOf } from '../http/page.ts'
 import { MASTER_LIMITS } from '../limits.ts'
 import type { Deletion } from './deletion.ts'
@@ -67,10 +68,9 @@ export function makeWorkspaces(deps: WorkspacesDeps): Workspaces {
       }
       const reach = await access.reach(caller, 'workspace:read')
       const filter = { organization_id: organization_id ?? null, reach: reach.everything ? null : reach }
-      const [rows, total] = await Promise.all([
-        listWorkspaces(database.read, filter, sliceOf(query)),
-        countWorkspaces(database.read, filter),
-      ])
+      const slice = sliceOf(query)
+      const rows = await listWorkspaces(database.read, filter, slice)
+      const total = await totalOf(slice, rows.length, () => countWorkspaces(database.read, filter))
       return { items: rows.map(workspaceOf), total }
     },
 

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import type { GroupMappingInput } from '@nxmesh/contract'
 import { ROLE_IDS } from '@nxmesh/contract'
 import { forEachEngine } from '../../database/testing.ts'
-import { api, closeTestApps, codeOf, OWNER, openTestApp, type TestApp } from '../../http/testing.ts'
+import { api, closeTestApps, codeOf, openTestApp, type TestApp } from '../../http/testing.ts'
 import { TestBrowser } from './testing-browser.ts'
 import { openTestIssuer, type TestIssuer } from './testing-issuer.ts'
-import { addProvider, enter, link, logIn, refusals } from './testing-login.ts'
+import { addProvider, enter, enterAsOwner, link, logIn, refusals } from './testing-login.ts'
 
 afterAll(closeTestApps)
 
@@ -82,6 +82,18 @@ forEachEngine((_engine, open) => {
     expect(rolesOf(me)).toEqual([[ROLE_IDS.operator, null]])
     issuer.lies = {}
     await update({ groups_claim: 'groups' })
+  })
+
+  test('a tenant’s administrator opens no way in by password for whoever the provider may raise', async () => {
+    const { me } = await come('rising', ['readers'])
+    const params = { id: me.principal.id ?? '' }
+    const key = { name: 'admin', role: 'admin', organization_id: owner.organization_id }
+    const admin = app.client((await owner.client.call('api_keys_create', { body: key })).data.key)
+    expect((await admin.call('users_get', { params })).data.has_password).toBe(false)
+    expect(await codeOf(admin.call('users_reset_link', { params }))).toBe('FORBIDDEN')
+    const { data } = await owner.client.call('users_reset_link', { params })
+    const body = { token: data.token, password: 'opened by the instance 1' }
+    expect((await app.client().call('reset_password', { body })).data.user.id).toBe(params.id)
   })
 
   test('roles that a person gave stay', async () => {
@@ -166,7 +178,7 @@ forEachEngine((_engine, open) => {
     const id = own[0]?.id ?? ''
     expect(await codeOf(alone.client.call('me_identities_delete', { params: { id } }))).toBe('CONFLICT')
     issuer.person = { sub: 'of the owner', claims: { groups: ['readers'] } }
-    await link(new TestBrowser(app), owner.token, provider_id)
+    await link(new TestBrowser(app), provider_id)
     const { client } = await enter((await logIn(app, provider_id)).browser)
     const mine = (await owner.client.call('me_identities_list', {})).data
     expect(mine).toMatchObject([{ subject: 'of the owner' }])
@@ -180,22 +192,35 @@ forEachEngine((_engine, open) => {
 
   test('an identity that is somebody’s cannot be linked to another account', async () => {
     const taken = await come('taken', [])
-    const page = await link(new TestBrowser(app), owner.token, provider_id)
+    const page = await link(new TestBrowser(app), provider_id)
     expect(page.url.pathname + page.url.search).toBe('/account?error=identity_taken')
     expect((await owner.client.call('me_identities_list', {})).data).toEqual([])
     expect((await taken.client.call('me_identities_list', {})).data).toHaveLength(1)
   })
 
+  test('an access token alone links nothing: whoever stole it would stay', async () => {
+    const stolen = await enterAsOwner(new TestBrowser(app))
+    issuer.person = { sub: 'thief', claims: {} }
+    for (const thief of [new TestBrowser(app), (await logIn(app, provider_id)).browser]) {
+      const begun = await thief.call(api('/me/identities'), {
+        method: 'POST',
+        body: JSON.stringify({ provider_id }),
+        headers: { authorization: `Bearer ${stolen}`, 'content-type': 'application/json' },
+      })
+      expect(begun.status).toBe(403)
+    }
+  })
+
   test('a link that was begun ends with the session that began it', async () => {
-    const { data } = await app.client().call('login', { body: OWNER })
     const browser = new TestBrowser(app)
+    const token = await enterAsOwner(browser)
     const begun = await browser.call(api('/me/identities'), {
       method: 'POST',
       body: JSON.stringify({ provider_id }),
-      headers: { authorization: `Bearer ${data.token}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     })
     const { url } = ((await begun.json()) as { data: { url: string } }).data
-    await app.client(data.token).call('logout')
+    await app.client(token).call('logout')
     issuer.person = { sub: 'late link', claims: {} }
     expect((await browser.visit(url)).url.search).toBe('?error=login_expired')
   })

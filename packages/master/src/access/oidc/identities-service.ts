@@ -7,7 +7,8 @@ import { type PageOf, sliceOf } from '../../http/page.ts'
 import { userBehind } from '../account-service.ts'
 import type { Authenticator } from '../authenticator.ts'
 import type { Caller } from '../caller.ts'
-import { deleteSessionsOfProvider } from '../sessions-store.ts'
+import { deleteSessionsOfProvider, sessionByRefresh } from '../sessions-store.ts'
+import { hashToken } from '../tokens.ts'
 import { userById } from '../users-store.ts'
 import type { GroupRoles } from './group-roles.ts'
 import { deleteIdentity, type IdentityRow, identitiesOf } from './identities-store.ts'
@@ -18,6 +19,7 @@ import { type ProviderRow, providersById } from './providers-store.ts'
 /** The identities of one's own account. All throw CONFLICT for a key, which belongs to no person. */
 export interface Identities {
   list(caller: Caller, query: { page: number; per_page: number }): Promise<PageOf<Identity>>
+  /** In the browser of the caller's session; throws FORBIDDEN without its cookie. */
   link(caller: Caller, wanted: { provider_id: string; return_to: string }, browser: Browser): Promise<Onward>
   /** With the roles and the other sessions that came from it. Throws NOT_FOUND, and CONFLICT for the only way in. */
   unlink(caller: Caller, id: string): Promise<void>
@@ -33,6 +35,18 @@ export interface IdentitiesDeps {
 
 export function makeIdentities(deps: IdentitiesDeps): Identities {
   const { database, audit, authenticator, group_roles, login } = deps
+
+  /** An access token ends soon, an identity does not: whoever has only stolen the one must not get the other by it. */
+  const requireOwnBrowser = async ({ session_id }: Caller, { refresh_token }: Browser) => {
+    const session =
+      refresh_token === null ? undefined : await sessionByRefresh(database.read, hashToken(refresh_token))
+    if (session === undefined || session.id !== session_id)
+      throw new ApiError(
+        'FORBIDDEN',
+        'An identity is linked in the browser that is logged in: send its session cookie along with the access token',
+      )
+  }
+
   return {
     async list(caller, query) {
       const user = await userBehind(database, caller)
@@ -45,6 +59,7 @@ export function makeIdentities(deps: IdentitiesDeps): Identities {
 
     async link(caller, { provider_id, return_to }, browser) {
       const user = await userBehind(database, caller)
+      await requireOwnBrowser(caller, browser)
       return await login.beginLink(caller, user.id, provider_id, return_to, browser)
     },
 

@@ -8,6 +8,7 @@ import type { Authenticator } from '../authenticator.ts'
 import type { Access } from '../caller.ts'
 import type { Keepers } from '../keepers.ts'
 import type { LoginThrottle } from '../login-throttle.ts'
+import type { RefusalRows } from '../refusal-rows.ts'
 import type { RoleBinder } from '../role-binder.ts'
 import type { Sessions } from '../sessions-service.ts'
 import { makeIdentityAccounts } from './accounts-service.ts'
@@ -33,6 +34,7 @@ export interface OidcDeps {
   readonly keepers: Keepers
   readonly binder: RoleBinder
   readonly throttle: LoginThrottle
+  readonly refusal_rows: RefusalRows
   /** How providers are asked. */
   readonly outgoing: { readonly fetch: OutgoingFetch }
   /** Other places than the real ones, for tests. */

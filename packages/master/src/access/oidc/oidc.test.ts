@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import { LIMITS } from '@nxmesh/contract'
 import { forEachEngine } from '../../database/testing.ts'
 import { everyClass } from '../../http/rate-limiter.ts'
 import {
@@ -333,14 +334,31 @@ forEachEngine((_engine, open) => {
     expect(browser.cookie('nxmesh_refresh')).toBeUndefined()
   })
 
+  test('log-ins that are begun and broken off write the audit log only so fast', async () => {
+    const before = (await refusals(app)).length
+    const attempts = LIMITS.login_refusal_rows_burst + 20
+    for (let n = 0; n < attempts; n++) {
+      const from = { ip_address: `198.51.100.${n % 250}` }
+      const begun = await app.fetch(loginPath(provider_id), {}, from)
+      const state = new URL(begun.headers.get('location') ?? '').searchParams.get('state')
+      const cookie = (begun.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+      const path = api(`/auth/callback?state=${state}&error=access_denied`)
+      expect((await app.fetch(path, { headers: { cookie } }, from)).status).toBe(302)
+    }
+    const told = (await refusals(app)).length - before
+    expect(told).toBeGreaterThan(0)
+    expect(told).toBeLessThanOrEqual(LIMITS.login_refusal_rows_burst)
+    app.clock.advance(60_000)
+  })
+
   test('where nobody may sign up, only those get in who linked the identity before', async () => {
     const closed = await openTestIssuer(app.clock.now)
     app.clock.advance(60_000)
-    const { client, token } = await ownerAgain(app)
+    const { client } = await ownerAgain(app)
     const id = await addProvider(client, closed, { name: 'Closed', allow_sign_up: false })
     expect(pathOf((await logIn(app, id)).page.url)).toBe(failed('no_account'))
     const browser = new TestBrowser(app)
-    expect(pathOf((await link(browser, token, id)).url)).toBe('/account')
+    expect(pathOf((await link(browser, id)).url)).toBe('/account')
     const { me } = await enter((await logIn(app, id)).browser)
     expect(me.email).toBe(OWNER.email)
     await closed.close()

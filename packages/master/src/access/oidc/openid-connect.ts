@@ -35,6 +35,7 @@ const isPlain = (url: string) => new URL(url).protocol === 'http:'
  */
 export function makeOpenidConnect(deps: PartyDeps): RelyingParty {
   const known = new Map<string, Known>()
+  const running = new Map<string, number>()
 
   const configure = (library: Library, provider: ProviderConfig, server: ServerMetadata): Configuration => {
     const config = new library.Configuration(
@@ -66,6 +67,10 @@ export function makeOpenidConnect(deps: PartyDeps): RelyingParty {
     work: (library: Library, config: Configuration, metadata: ServerMetadata) => Promise<T>,
     fresh = false,
   ): Promise<T> => {
+    const before = running.get(provider.issuer) ?? 0
+    if (before >= MASTER_LIMITS.provider_asked_at_once)
+      throw new ProviderError(`${what}: ${before} wait for the provider already`)
+    running.set(provider.issuer, before + 1)
     try {
       const library = await openidClient()
       const age_ms = deps.now().getTime() - (known.get(provider.issuer)?.read_ms ?? 0)
@@ -79,6 +84,10 @@ export function makeOpenidConnect(deps: PartyDeps): RelyingParty {
       return result
     } catch (error) {
       throw providerError(what, error)
+    } finally {
+      const left = (running.get(provider.issuer) ?? 1) - 1
+      if (left > 0) running.set(provider.issuer, left)
+      else running.delete(provider.issuer)
     }
   }
 

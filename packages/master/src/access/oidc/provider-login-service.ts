@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { ApiError, LIMITS, type LoginCallback, type LoginError } from '@nxmesh/contract'
-import type { AuditLog } from '../../audit/audit.ts'
 import type { Database } from '../../database/database.ts'
 import type { Browser } from '../../http/cookies.ts'
 import { addressKey } from '../../http/token-buckets.ts'
 import type { Caller } from '../caller.ts'
 import type { LoginThrottle } from '../login-throttle.ts'
+import type { RefusalRows } from '../refusal-rows.ts'
 import { hashToken, sameHash } from '../tokens.ts'
 import type { IdentityAccounts } from './accounts-service.ts'
 import {
@@ -47,7 +47,7 @@ export interface ProviderLogin {
 
 export interface ProviderLoginDeps {
   readonly database: Database
-  readonly audit: AuditLog
+  readonly refusal_rows: RefusalRows
   readonly throttle: LoginThrottle
   readonly party: RelyingParty
   readonly accounts: IdentityAccounts
@@ -60,7 +60,7 @@ const LOGIN_PAGE = '/login'
 const fresh = () => randomBytes(32).toString('base64url')
 
 export function makeProviderLogin(deps: ProviderLoginDeps): ProviderLogin {
-  const { database, audit, throttle, party, accounts, provider_secrets, now } = deps
+  const { database, throttle, party, accounts, provider_secrets, now } = deps
 
   const configured = async (row: ProviderRow) => configOf(row, await provider_secrets.clientSecret(row))
 
@@ -147,10 +147,9 @@ export function makeProviderLogin(deps: ProviderLoginDeps): ProviderLogin {
     about: { provider_id: string | null; page: string; linking: boolean },
   ): Promise<Onward> => {
     const { word, reason } = inWords(error)
-    await audit.record(caller, {
+    await deps.refusal_rows.tell(caller, {
       action: about.linking ? 'identity.create' : 'session.create',
       object_type: about.linking ? 'identity' : 'session',
-      result: 'refused',
       after: { reason, provider_id: about.provider_id },
     })
     return { location: withError(about.page, word) }

@@ -55,8 +55,19 @@ export async function refusals(app: TestApp): Promise<string[]> {
   return rows.map(row => (JSON.parse(row.after_json ?? '{}') as { reason?: string }).reason ?? row.action)
 }
 
-/** Links an identity to the account that the token is for, in this browser. */
-export async function link(browser: TestBrowser, token: string, provider_id: string): Promise<Page> {
+/** Logs the owner in by password in this browser; answers the access token. */
+export async function enterAsOwner(browser: TestBrowser): Promise<string> {
+  const response = await browser.call(api('/auth/login'), {
+    method: 'POST',
+    body: JSON.stringify(OWNER),
+    headers: { 'content-type': 'application/json' },
+  })
+  return ((await response.json()) as { data: { token: string } }).data.token
+}
+
+/** Links an identity to the owner's account, in this browser. */
+export async function link(browser: TestBrowser, provider_id: string): Promise<Page> {
+  const token = await enterAsOwner(browser)
   const response = await browser.call(api('/me/identities'), {
     method: 'POST',
     body: JSON.stringify({ provider_id, return_to: '/account' }),
