@@ -19,7 +19,7 @@ export interface Address {
   readonly port: number
 }
 
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
+const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** What the master runs with; every path is absolute. */

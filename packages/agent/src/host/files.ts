@@ -78,7 +78,7 @@ export function syncFolder(path: string): void {
 }
 
 /** Makes a file's content, or a folder's list, durable. */
-export function syncPath(path: string): void {
+function syncPath(path: string): void {
   const file = openSync(path, 'r')
   try {
     fsyncSync(file)

@@ -32,7 +32,7 @@ export function targetOf(master_url: string): TlsTarget {
 const PIN = /^sha256\/[A-Za-z0-9+/]{43}=$/
 export const isKeyPin = (text: string): boolean => PIN.test(text)
 
-export function keyPinOf(certificate_der: Uint8Array): string {
+function keyPinOf(certificate_der: Uint8Array): string {
   const spki = new X509Certificate(certificate_der).publicKey.export({ type: 'spki', format: 'der' })
   return `sha256/${createHash('sha256').update(spki).digest('base64')}`
 }

@@ -77,7 +77,7 @@ function readTarget(master_url: string): TlsTarget {
  * Reads the certificates that a server presents and returns the CA with this fingerprint as PEM. Sends nothing.
  * @throws RegistrationError when the fingerprint is malformed or none of them has it
  */
-export async function fetchPinnedCa(target: TlsTarget, fingerprint: string): Promise<string> {
+async function fetchPinnedCa(target: TlsTarget, fingerprint: string): Promise<string> {
   const wanted = fingerprint.replaceAll(':', '').toLowerCase()
   if (!/^[0-9a-f]{64}$/.test(wanted))
     throw new RegistrationError('The CA fingerprint must be 64 hexadecimal digits (SHA-256)', {

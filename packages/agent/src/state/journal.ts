@@ -46,7 +46,7 @@ export interface Journal {
   readonly folders: readonly Deployed[]
 }
 
-export const EMPTY_JOURNAL: Journal = {
+const EMPTY_JOURNAL: Journal = {
   fence: { epoch: 0, generation: 0 },
   serving: null,
   hold: null,

@@ -39,7 +39,7 @@ export interface Presence {
  * Pending until the first connection. Degraded: connected, but the last deployment could not be loaded or prepared, or its
  * facts are not known, so that nothing can be planned for it.
  */
-export function stateOf(
+function stateOf(
   row: Pick<AgentRow, 'state' | 'facts_json'>,
   presence: Presence,
   config: Agent['config'],
@@ -93,7 +93,7 @@ const MODULE_CAPABILITIES: Readonly<Record<string, string>> = {
   http_realip: 'real_ip',
 }
 
-export function capabilitiesOf(facts: AgentFacts): string[] {
+function capabilitiesOf(facts: AgentFacts): string[] {
   const derived = facts.render.modules.flatMap(
     module => MODULE_CAPABILITIES[module.replace(/_module$/, '')] ?? [],
   )

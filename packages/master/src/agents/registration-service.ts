@@ -157,7 +157,7 @@ async function makeNew(
   throw nameTaken(wanted)
 }
 
-export const agentCaller = (caller: Caller, row: Pick<AgentRow, 'id' | 'name'>): Caller => ({
+const agentCaller = (caller: Caller, row: Pick<AgentRow, 'id' | 'name'>): Caller => ({
   ...caller,
   principal: { type: 'agent', id: row.id },
   name: row.name,

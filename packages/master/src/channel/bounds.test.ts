@@ -5,7 +5,6 @@ import { until } from '../testing-until.ts'
 import { makeAdmission } from './admission.ts'
 import { CHANNEL_LIMITS } from './channel-limits.ts'
 import { makeNonces } from './nonces.ts'
-import { dialAndStopReading, dialForBytes } from './slow-reader.ts'
 import {
   dialRaw,
   HEARTBEAT,
@@ -14,6 +13,7 @@ import {
   type TestChannel,
   testHello,
 } from './testing.ts'
+import { dialAndStopReading, dialForBytes } from './testing-slow-reader.ts'
 
 let on: TestChannel
 const admission = { delay_ms: 0, take: () => admission.delay_ms }

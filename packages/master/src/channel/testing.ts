@@ -101,7 +101,7 @@ function keysOf(identities: ReadonlyMap<string, TestIdentity>): AgentKeys {
 }
 
 /** Notes what it is told, in order. `hold` keeps every later call waiting until it is released. */
-export function makeRecordingListener() {
+function makeRecordingListener() {
   const events: { agent_id: string; what: string }[] = []
   let gate: Promise<void> = Promise.resolve()
   const note = async (agent_id: string, what: string) => {

@@ -7,7 +7,7 @@ import { DatabaseDamagedError } from './database-errors.ts'
 const CHECK = 'PRAGMA quick_check(1)'
 
 /** How large a file is with its WAL; 0 when it is not there. */
-export function sqliteBytes(file: string): number {
+function sqliteBytes(file: string): number {
   const sizes = [file, `${file}-wal`].map(one => statSync(one, { throwIfNoEntry: false })?.size ?? 0)
   return sizes.reduce((sum, size) => sum + size, 0)
 }

@@ -8,7 +8,7 @@ import type { Tables } from './tables.ts'
 import { WriteQueue } from './write-queue.ts'
 
 /** Names the lock under which every master of one database writes ("nxmesh" in ASCII, its first four bytes). */
-export const WRITE_LOCK = 0x6e786d65
+const WRITE_LOCK = 0x6e786d65
 const INT8_OID = 20
 /** serialization_failure and deadlock_detected: the same transaction may succeed when repeated. */
 const RETRIED = new Set(['40001', '40P01'])

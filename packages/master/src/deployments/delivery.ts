@@ -83,7 +83,7 @@ export const orderOf = (run: Run) => ({
 const OBJECTS_A_MESSAGE = 10_000
 
 /** Split so that no frame holds more than `LIMITS.frame_object_bytes` of objects, but at least one. */
-export function objectMessages(
+function objectMessages(
   deployment_id: string,
   entries: readonly BundleEntry[],
 ): MasterMessageOf<'objects'>[] {

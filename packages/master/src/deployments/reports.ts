@@ -48,7 +48,7 @@ export function disconnected(engine: Engine, agent_id: string): void {
 }
 
 /** What an agent says that it serves is the truth about it. */
-export async function takePosition(
+async function takePosition(
   engine: Engine,
   lane: Lane,
   agent_id: string,

@@ -122,7 +122,7 @@ export function newTarget(agent: { id: string; name: string }, bundle: Bundle, t
   }
 }
 
-export const noSteps = (): Steps => ({
+const noSteps = (): Steps => ({
   desired_at: null,
   delivered_at: null,
   prepared_at: null,
@@ -168,7 +168,7 @@ export function moveRun(run: Run, to: DeploymentState): void {
   run.state = to
 }
 
-export function isSettled(run: Run): boolean {
+function isSettled(run: Run): boolean {
   if (run.stopped_by || run.discarded) return true
   if ([...run.counts].some(([state, number]) => number > 0 && isOpen(run.state, state))) return false
   // Whoever was asked may come back within the time: without a single answer nothing is proved.

@@ -61,7 +61,7 @@ function bytesOf(body: OutgoingInit['body']): Uint8Array | null {
 }
 
 /** Parsed as the web does, so that odd spellings of addresses (`0x7f.1`, `2130706433`) are the addresses that they mean. */
-export function parseTarget(text: string): URL {
+function parseTarget(text: string): URL {
   if (!URL.canParse(text)) throw invalid('The URL is not valid')
   const url = new URL(text)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
