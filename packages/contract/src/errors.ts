@@ -32,7 +32,7 @@ export const ERRORS = {
   SETUP_TOKEN_INVALID: {
     status: 403,
     title: 'The setup token is not valid',
-    advice: 'Use the token that the master printed at its first start.',
+    advice: 'Use the token that the master printed at its latest start; each start makes a new one.',
   },
   LINK_INVALID: {
     status: 403,
