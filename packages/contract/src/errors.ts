@@ -27,7 +27,8 @@ export const ERRORS = {
   AGENT_SIGNATURE_INVALID: {
     status: 401,
     title: 'The agent could not be authenticated',
-    advice: 'Check the agent’s clock and identity; join it again if its key was revoked.',
+    advice:
+      'Check the agent’s clock and identity; register it anew with `nxmesh-agent rejoin` if its keys were revoked.',
   },
   SETUP_TOKEN_INVALID: {
     status: 403,

@@ -93,6 +93,21 @@ export function openJournal(paths: StatePaths): JournalStore {
   }
 }
 
+/**
+ * The same for a master that gave none of these orders: its own count from 1 again, and a fence of another one's would refuse
+ * them. What is served, kept and on hold stays.
+ */
+export function withoutOrders({ serving, hold, pending, folders }: Journal): Journal {
+  const nobodys = <T extends Fence>(one: T): T => ({ ...one, ...EMPTY_JOURNAL.fence })
+  return {
+    ...EMPTY_JOURNAL,
+    serving: serving && nobodys(serving),
+    hold,
+    pending: pending && nobodys(pending),
+    folders: folders.map(nobodys),
+  }
+}
+
 /** Negative when `a` comes before `b`. */
 export function compareOrders(a: Fence, b: Fence): number {
   return a.epoch - b.epoch || a.generation - b.generation
