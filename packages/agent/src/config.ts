@@ -77,7 +77,9 @@ function readFlags(args: readonly string[]): {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
   } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : String(error))
+    // What follows the first sentence of the runtime's message is about positional arguments.
+    const [why] = (error instanceof Error ? error.message : String(error)).split('. ', 1)
+    throw new ConfigError(`${why}; nxmesh-agent --help lists the settings`)
   }
 }
 

@@ -10,6 +10,7 @@ const USAGE = `Usage: nxmesh-agent <command> [settings]
 
 Commands:
   join                  register with the master and take this host's nginx over
+  rejoin                register anew with a new token, after keys were revoked or for another master; stop the agent first
   run                   run the agent (joins by itself when it has a token and no identity)
   status                what this host serves, read now; works without the master
   rollback [timestamp]  serve an older deployment again and put the agent on hold
@@ -43,9 +44,10 @@ async function perform(command: string, config: AgentConfig, rest: string[], log
   if (rest.length > (command === 'rollback' ? 1 : 0))
     throw new ConfigError(`unexpected argument ${rest.at(-1)}`)
   switch (command) {
-    case 'join': {
-      const { join } = await import('./commands/join.ts')
-      await join(config, log, line => process.stdout.write(`${line}\n`))
+    case 'join':
+    case 'rejoin': {
+      const { join, rejoin } = await import('./commands/join.ts')
+      await (command === 'join' ? join : rejoin)(config, log, line => process.stdout.write(`${line}\n`))
       return 0
     }
     case 'run': {

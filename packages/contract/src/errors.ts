@@ -27,12 +27,13 @@ export const ERRORS = {
   AGENT_SIGNATURE_INVALID: {
     status: 401,
     title: 'The agent could not be authenticated',
-    advice: 'Check the agent’s clock and identity; join it again if its key was revoked.',
+    advice:
+      'Check the agent’s clock and identity; register it anew with `nxmesh-agent rejoin` if its keys were revoked.',
   },
   SETUP_TOKEN_INVALID: {
     status: 403,
     title: 'The setup token is not valid',
-    advice: 'Use the token that the master printed at its first start.',
+    advice: 'Use the token that the master printed at its latest start; each start makes a new one.',
   },
   LINK_INVALID: {
     status: 403,

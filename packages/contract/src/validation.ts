@@ -24,10 +24,21 @@ function detailsOf(issue: Issue, prefix: readonly PropertyKey[]): ErrorDetail[] 
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map(key => ({ field: dotted([...path, key]), message: 'There is no such field' }))
   if (issue.code === 'invalid_union') {
+    const whole = valueItself(issue.errors)
+    if (whole) return [{ field: dotted(path), message: whole }]
     const branch = closestBranch(issue.errors)
     if (branch.length > 0) return branch.flatMap(one => detailsOf(one, path))
   }
   return [{ field: dotted(path), message: issue.message }]
+}
+
+/** When every way of a union refuses the value itself, and nothing inside it: all that it may be. */
+function valueItself(branches: readonly (readonly Issue[])[]): string | null {
+  const issues = branches.flat()
+  const whole = issues.every(one => one.path.length === 0 && one.code !== 'unrecognized_keys')
+  return whole && issues.length === branches.length
+    ? [...new Set(issues.map(one => one.message))].join(', or ')
+    : null
 }
 
 /** Of the ways in which a union was missed, the one that a person most likely meant: fewest complaints. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { networkText, parseNetwork } from './addresses.ts'
 import { LIMITS } from './limits.ts'
+import { format } from './words.ts'
 
 /**
  * Value types of the wire. Each refuses what could mean something else to nginx, a terminal or a person's eye:
@@ -20,7 +21,7 @@ export const text = (max_chars: number, min_chars = 1) =>
     .refine(value => !UNSAFE.test(value), 'must not contain control, invisible or line-break characters')
     .refine(value => value === value.trim(), 'must not begin or end with a space')
 
-export const id = z.uuid('must be a UUID').transform(value => value.toLowerCase())
+export const id = z.uuid(format('must be a UUID')).transform(value => value.toLowerCase())
 export const time = z.iso.datetime().describe('RFC 3339, UTC')
 export const name = text(LIMITS.name_chars)
 export const slug = z
@@ -28,7 +29,7 @@ export const slug = z
   .max(LIMITS.slug_chars)
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be lower-case letters, digits and single hyphens')
 export const email = z
-  .email('must be an e-mail address')
+  .email(format('must be an e-mail address'))
   .max(LIMITS.email_chars)
   .transform(value => value.toLowerCase())
 export const password = z.string().min(LIMITS.password_min_chars).max(LIMITS.password_max_chars)

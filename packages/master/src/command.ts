@@ -5,6 +5,7 @@ import { CertificateError } from './certificates/authority.ts'
 import { ConfigError, printConfig } from './config.ts'
 import { flagOf, OPTION_KEYS, OPTIONS, type Option, variableOf } from './config-options.ts'
 import type { ConfigSources } from './config-values.ts'
+import { DataFolderError } from './data-folder.ts'
 import { DataFolderInUseError } from './data-lock.ts'
 import {
   DatabaseDamagedError,
@@ -16,6 +17,7 @@ import { DatabaseTooNewError, DatabaseTooOldError } from './database/migrate.ts'
 import { FileModeError } from './files.ts'
 import { MasterKeyError, RotationError } from './secrets/master-key.ts'
 import { ListenError } from './serve.ts'
+import { VERSION } from './version.ts'
 
 const DEFAULT_FILE = '/etc/nxmesh/master.yaml'
 
@@ -24,6 +26,7 @@ const EXPLAINED = [
   AuditBrokenError,
   ConfigError,
   CertificateError,
+  DataFolderError,
   DataFolderInUseError,
   DatabaseDamagedError,
   DatabaseLostError,
@@ -37,6 +40,23 @@ const EXPLAINED = [
   RotationError,
 ]
 
+/** `nxmesh …`; `argv` without the executable. Resolves with the exit status: 0 done, 1 it failed, 2 it was called wrongly. */
+export async function nxmeshMain([noun, ...rest]: readonly string[]): Promise<number> {
+  switch (noun) {
+    case 'master':
+      return await masterMain(rest)
+    case 'help':
+    case '--help':
+    case '-h':
+      return print(usage())
+    case 'version':
+    case '--version':
+      return print(VERSION)
+    default:
+      return noSuchCommand(noun ?? '')
+  }
+}
+
 /**
  * `nxmesh master …`; `argv` without the executable and `master`. Resolves with the exit status when the command ended;
  * `run` ends with a signal.
@@ -48,8 +68,9 @@ export async function masterMain(argv: readonly string[]): Promise<number> {
     const usage =
       error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
     if (!usage && !EXPLAINED.some(kind => error instanceof kind)) throw error
+    if (usage) return misused(firstSentence((error as Error).message))
     process.stderr.write(`nxmesh master: ${(error as Error).message}\n`)
-    return usage ? 2 : 1
+    return 1
   }
 }
 
@@ -125,10 +146,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   if (help) return print(usage())
   const name = positionals.join(' ')
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (!command) {
-    process.stderr.write(`${usage()}\n`)
-    return 2
-  }
+  if (!command) return noSuchCommand(`master ${name}`.trim())
   const [flags, settings]: [Record<string, string | boolean>, Record<string, string>] = [{}, {}]
   for (const [flag, value] of Object.entries(given)) {
     if (typeof value !== 'string' && typeof value !== 'boolean') continue
@@ -140,9 +158,18 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 }
 
 function misused(why: string): number {
-  process.stderr.write(`nxmesh master: ${why}\n`)
+  process.stderr.write(`nxmesh master: ${why} nxmesh master --help lists commands and settings.\n`)
   return 2
 }
+
+function noSuchCommand(name: string): number {
+  const asked = name === '' || name === 'master' ? '' : `There is no command nxmesh ${name}.\n\n`
+  process.stderr.write(`${asked}${usage()}\n`)
+  return 2
+}
+
+/** What follows it in the runtime's messages is about positional arguments, which no command takes. */
+const firstSentence = (message: string) => `${message.split('. ', 1)[0]}.`.replace(/\.\.$/, '.')
 
 function settingFlags(): Record<string, { type: 'string' }> {
   const keys = OPTION_KEYS.flatMap(key => ((OPTIONS[key] as Option).secret ? [key, `${key}_file`] : [key]))
@@ -179,6 +206,7 @@ function usage(): string {
     --data-key                                    instead: a new data key for what is sealed from now on
   nxmesh master audit verify                      look whether the audit log is as it was written; prints its head
     --expect <sequence>:<hash>                    a head that was printed before: find rows cut off at the end
+  nxmesh version
 
 Settings, as flag and as environment variable; --config <file> (NXMESH_CONFIG, else ${DEFAULT_FILE}) names a YAML file:
 ${settings.join('\n')}`

@@ -113,6 +113,15 @@ test('a folder or database that others can read or change is refused, with the c
   await start(data_dir)
 })
 
+test('a data folder that cannot be made is told in words, with what to do', async () => {
+  const file = newFolder()
+  writeFileSync(file, '')
+  const data_dir = join(file, 'data')
+  await expect(start(data_dir)).rejects.toThrow(
+    `The data folder ${data_dir} cannot be used (ENOTDIR). Make it`,
+  )
+})
+
 const damages: [string, (file: string) => void][] = [
   ['junk', file => writeFileSync(file, 'this is no database. '.repeat(500))],
   ['a head without its body', file => truncateSync(file, 4_096)],

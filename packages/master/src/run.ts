@@ -57,7 +57,7 @@ function greeting(master: RunningMaster): string {
     ...(master.setup_token
       ? [
           `  setup token     ${master.setup_token}`,
-          '  Make the first administrator with it: POST /api/v1/setup. It is shown at each start until that is done.',
+          '  Make the first administrator with it: POST /api/v1/setup. Until that is done, each start makes a new one.',
         ]
       : []),
   ]

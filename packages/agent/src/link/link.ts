@@ -132,7 +132,7 @@ export function startLink(options: LinkOptions): Link {
       const ending = await connectOrGiveUp(orders, connectOnce)
       if (stopping.signal.aborted) return
       if (performance.now() - began_ms >= limits.stable_ms) attempt = 0
-      log('warn', 'The connection to the master ended', { ...ending, attempt })
+      log('warn', 'The connection to the master ended', { ...ending, ...adviceFor(ending, tried), attempt })
       if (ending.kind === 'refused' && ending.server_time_ms !== null) {
         clock_offset_ms = ending.server_time_ms - now_ms()
         // The first correction is tried at once; a clock that is still wrong after it waits like any failure.
@@ -165,6 +165,12 @@ export function startLink(options: LinkOptions): Link {
     },
   }
 }
+
+/** The master tells a stranger nothing; whoever may read its audit log finds the reason there. */
+const adviceFor = (ending: Ending, key_id: string) =>
+  ending.kind === 'refused' && ending.reason === 'not_authenticated'
+    ? { key_id, advice: 'the master’s audit log says why; where keys were revoked: nxmesh-agent rejoin' }
+    : {}
 
 async function connectOrGiveUp(
   orders: Orders,

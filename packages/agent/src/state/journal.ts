@@ -46,7 +46,7 @@ export interface Journal {
   readonly folders: readonly Deployed[]
 }
 
-const EMPTY_JOURNAL: Journal = {
+export const EMPTY_JOURNAL: Journal = {
   fence: { epoch: 0, generation: 0 },
   serving: null,
   hold: null,
@@ -90,6 +90,21 @@ export function openJournal(paths: StatePaths): JournalStore {
       writeJsonFile(paths.journal, next)
       return read()
     },
+  }
+}
+
+/**
+ * The same for a master that gave none of these orders: its own count from 1 again, and a fence of another one's would refuse
+ * them. What is served, kept and on hold stays.
+ */
+export function withoutOrders({ serving, hold, pending, folders }: Journal): Journal {
+  const nobodys = <T extends Fence>(one: T): T => ({ ...one, ...EMPTY_JOURNAL.fence })
+  return {
+    ...EMPTY_JOURNAL,
+    serving: serving && nobodys(serving),
+    hold,
+    pending: pending && nobodys(pending),
+    folders: folders.map(nobodys),
   }
 }
 

@@ -11,7 +11,7 @@ const LAST_YEAR = 9_999
 const instant = z.iso
   .datetime({ offset: true })
   .max(LIMITS.time_chars)
-  .refine(value => new Date(value).getUTCFullYear() <= LAST_YEAR, 'lies too far away')
+  .refine(value => !(new Date(value).getUTCFullYear() > LAST_YEAR), 'lies too far away')
 
 const AuditQuery = PageQuery.extend({
   workspace_id: id.optional(),

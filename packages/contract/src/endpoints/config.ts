@@ -33,6 +33,7 @@ function kindEndpoints<
 >(kind: { path: `/${N}`; noun: string; resource: R; create: C; patch: P }) {
   const { path, noun, resource } = kind
   const tag = 'Configuration'
+  const one = `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`
   const written = singleWithMeta(resource, WriteMeta)
   return {
     list: endpoint({
@@ -49,7 +50,7 @@ function kindEndpoints<
     create: endpoint({
       method: 'POST',
       path,
-      summary: `Create a ${noun}`,
+      summary: `Create ${one}`,
       tag,
       access: 'config:write',
       query: WaitQuery,
@@ -62,7 +63,7 @@ function kindEndpoints<
     get: endpoint({
       method: 'GET',
       path: `${path}/{id}`,
-      summary: `Read a ${noun}`,
+      summary: `Read ${one}`,
       tag,
       access: 'config:read',
       params: IdParams,
@@ -74,7 +75,7 @@ function kindEndpoints<
     update: endpoint({
       method: 'PATCH',
       path: `${path}/{id}`,
-      summary: `Change a ${noun}`,
+      summary: `Change ${one}`,
       tag,
       access: 'config:write',
       query: WaitQuery,
@@ -88,7 +89,7 @@ function kindEndpoints<
     delete: endpoint({
       method: 'DELETE',
       path: `${path}/{id}`,
-      summary: `Delete a ${noun} that nothing refers to`,
+      summary: `Delete ${one} that nothing refers to`,
       tag,
       access: 'config:delete',
       query: WaitQuery,
@@ -101,7 +102,7 @@ function kindEndpoints<
     versions_list: endpoint({
       method: 'GET',
       path: `${path}/{id}/versions`,
-      summary: `List the versions of a ${noun}, newest first`,
+      summary: `List the versions of ${one}, newest first`,
       tag,
       access: 'config:read',
       params: IdParams,
@@ -113,7 +114,7 @@ function kindEndpoints<
     versions_get: endpoint({
       method: 'GET',
       path: `${path}/{id}/versions/{version}`,
-      summary: `Read one version of a ${noun}`,
+      summary: `Read one version of ${one}`,
       tag,
       access: 'config:read',
       params: VersionParams,

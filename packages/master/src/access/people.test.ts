@@ -271,6 +271,16 @@ forEachEngine((_engine, open) => {
   })
 
   describe('a role', () => {
+    test('does not take the name of a built-in one, however it is written', async () => {
+      const id = await customRole(['agent:read'])
+      for (const name of ['owner', 'Instance_Admin']) {
+        const body = { organization_id: owner.organization_id, name, permissions: ['agent:read' as const] }
+        expect(await codeOf(owner.client.call('roles_create', { body }))).toBe('CONFLICT')
+        const renamed = owner.client.call('roles_update', { params: { id }, body: { name } })
+        expect(await codeOf(renamed)).toBe('CONFLICT')
+      }
+    })
+
     test('of an organization permits what it says, at once after each change', async () => {
       const role = await customRole(['agent:read'])
       const { client } = await person(role)

@@ -60,6 +60,9 @@ const publicOf = (row: RoleRow) => ({ name: row.name, permissions: JSON.parse(ro
 /** In one order, so that equal sets are equal text. */
 const jsonOf = (permissions: readonly Permission[]) => JSON.stringify([...permissions].sort())
 
+const nameTaken = (message: string) =>
+  new ApiError('CONFLICT', message, { details: [{ field: 'name', message }] })
+
 export function makeRoles(deps: RolesDeps): Roles {
   const { database, audit, access, authenticator } = deps
   const built_in = Object.values(ROLE_IDS).flatMap(id => {
@@ -82,9 +85,13 @@ export function makeRoles(deps: RolesDeps): Roles {
     return row
   }
   const refuseTaken = (holder: RoleRow | undefined, id: string | null) => {
-    if (!holder || holder.id === id) return
-    const message = `Another role of this organization has the name "${holder.name}"`
-    throw new ApiError('CONFLICT', message, { details: [{ field: 'name', message }] })
+    if (holder && holder.id !== id)
+      throw nameTaken(`Another role of this organization has the name "${holder.name}"`)
+  }
+  /** Wherever a role is shown by its name alone, a built-in one must be what it says. */
+  const refuseBuiltInName = (name: string) => {
+    if (built_in.some(one => one.name === name.toLowerCase()))
+      throw nameTaken(`"${name}" is the name of a built-in role: choose another`)
   }
 
   return {
@@ -109,6 +116,7 @@ export function makeRoles(deps: RolesDeps): Roles {
 
     async create(caller, { organization_id, name, permissions }) {
       requireForOrganization(permissions)
+      refuseBuiltInName(name)
       return await database.write(async tx => {
         // Inside: the organization may be deleted meanwhile.
         await access.require(caller, 'role:write', scopeOf(organization_id))
@@ -145,6 +153,7 @@ export function makeRoles(deps: RolesDeps): Roles {
         }
         const after = { ...row, ...next }
         if (after.name === row.name && after.permissions_json === row.permissions_json) return wireOf(row)
+        if (next.name !== row.name) refuseBuiltInName(next.name)
         refuseTaken(await roleByName(tx, row.organization_id, next.name), id)
         await updateRole(tx, id, next)
         await audit.append(tx, caller, {

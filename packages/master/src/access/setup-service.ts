@@ -65,7 +65,12 @@ export function makeSetup(deps: SetupDeps): Setup {
       after: { reason: reason.toLowerCase() },
     })
     const closed = 'The first administrator exists already; set-up never re-opens'
-    return new ApiError(reason, reason === 'SETUP_CLOSED' ? closed : 'The setup token is not valid')
+    return new ApiError(
+      reason,
+      reason === 'SETUP_CLOSED'
+        ? closed
+        : 'The setup token is not valid: use the one that the master printed at its latest start',
+    )
   }
 
   const bind = (tx: Tx, user: UserRow, role_id: string, organization_id: string | null) =>
