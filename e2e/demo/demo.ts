@@ -6,8 +6,8 @@ import { join, resolve } from 'node:path'
 import { until } from '../support/until.ts'
 
 const ROOT = resolve(import.meta.dir, '../..')
-const PORT_BASE_MIN = 20_000
-const PORT_BASES = 30_000
+const PORT_BASE_MIN = 10_000
+const PORT_BASES = 9_000
 const DEADLINE_MS = 60_000
 
 export interface Credentials {
