@@ -8,6 +8,9 @@ export const AGENT_LIMITS = {
   reload_max_ms: 20_000,
   verify_max_ms: 15_000,
   nginx_start_max_ms: 10_000,
+  /** How often a port that nobody seems to have is looked at before it counts as taken. */
+  port_looks: 4,
+  port_look_ms: 50,
   marker_max_ms: 1_000,
   apply_lock_max_ms: 60_000,
   /** Long enough for a `status` that looks whether the lock is held. */

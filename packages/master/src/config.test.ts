@@ -130,10 +130,17 @@ test('values that make no sense are refused with the reason and the place', asyn
   await refused({ flags: { 'listen-plain': '127.0.0.1.evil.example:80' } }, 'loopback')
   await refused({ flags: { 'public-url': 'http://a' } }, 'public_url')
   await refused({ flags: { 'public-url': 'https://a/b' } }, 'public_url')
-  await refused({ flags: { 'tls-key-file': '/k' } }, 'tls.certificate_file is needed')
+  await refused({ flags: { 'tls-key-file': '/k' } }, /^tls.certificate_file is needed beside tls.key_file\.$/)
+  await refused(
+    { flags: { 'database-url': 'mysql://u:geheim@db/x' } },
+    /^database.url must be sqlite:[^@]*--database-url\)\.$/,
+  )
   await refused({ flags: { 'log-level': 'loud' } }, 'log.level')
   await refused({ flags: { 'outgoing-allow': '10.0.0.0/8, idp.example' } }, 'must be an IPv4 or IPv6 network')
-  await refused({ file: file('outgoing:\n  allow: [10.0.0.0/40]') }, 'the prefix /40 does not fit')
+  await refused(
+    { file: file('outgoing:\n  allow: [10.0.0.0/40]') },
+    'has "10.0.0.0/40": the prefix /40 does not fit',
+  )
   await refused({ flags: { 'data-dir': '' } }, 'data_dir must not be empty')
 })
 

@@ -74,7 +74,7 @@ function toConfig(found: FoundValues): MasterConfig {
     listen_plain: toLoopback(found),
     public_url: toPublicUrl(found),
     server_names: toList(found, 'server_names'),
-    database_url: text('database.url') ?? `sqlite:${join(data_dir, 'master.db')}`,
+    database_url: toDatabaseUrl(found) ?? `sqlite:${join(data_dir, 'master.db')}`,
     tls: toTls(found),
     master_key: {
       value: text('master_key'),
@@ -106,7 +106,7 @@ function toNetworks(found: FoundValues, key: OptionKey): readonly Network[] {
     try {
       return networksOf([one])
     } catch (error) {
-      throw wrong(found, key, `has "${one}", which ${(error as Error).message}`)
+      throw wrong(found, key, `has "${one}": ${(error as Error).message}`)
     }
   })
 }
@@ -124,7 +124,8 @@ function required(found: FoundValues, key: OptionKey): string {
 }
 
 function wrong(found: FoundValues, key: OptionKey, why: string): ConfigError {
-  return new ConfigError(`${key} ${why} (from: ${found[key]?.origin ?? 'nowhere'}).`)
+  const origin = found[key]?.origin
+  return new ConfigError(`${key} ${why}${origin === undefined ? '' : ` (from: ${origin})`}.`)
 }
 
 function toAddress(found: FoundValues, key: OptionKey, text: string): Address {
@@ -132,6 +133,13 @@ function toAddress(found: FoundValues, key: OptionKey, text: string): Address {
   const port = Number(parts?.[3])
   if (!parts || port > 65_535) throw wrong(found, key, 'must be address:port, e.g. 0.0.0.0:8443 or [::]:8443')
   return { host: parts[1] ?? (parts[2] || '0.0.0.0'), port }
+}
+
+/** The URL itself stays out of the error: it may hold a password. */
+function toDatabaseUrl(found: FoundValues): string | null {
+  const url = found['database.url']?.text
+  if (url === undefined || /^(sqlite:.|postgres(ql)?:\/\/)/.test(url)) return url ?? null
+  throw wrong(found, 'database.url', 'must be sqlite:<path>, postgres://… or postgresql://…')
 }
 
 function toLoopback(found: FoundValues): Address | null {
@@ -162,8 +170,8 @@ function toTls(found: FoundValues): MasterConfig['tls'] {
   const certificate = found['tls.certificate_file']?.text
   const key = found['tls.key_file']?.text
   if (!certificate && !key) return null
-  if (!certificate || !key)
-    throw wrong(found, certificate ? 'tls.key_file' : 'tls.certificate_file', 'is needed beside the other')
+  if (!certificate) throw wrong(found, 'tls.certificate_file', 'is needed beside tls.key_file')
+  if (!key) throw wrong(found, 'tls.key_file', 'is needed beside tls.certificate_file')
   return { certificate_file: resolve(certificate), key_file: resolve(key) }
 }
 

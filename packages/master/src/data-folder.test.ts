@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import pino from 'pino'
 import { loadConfig } from './config.ts'
+import { DatabaseUnreachableError } from './database/database-errors.ts'
 import { allowForBusyMachines } from './database/testing.ts'
 import { sharedCluster } from './database/testing-postgres.ts'
 import { MASTER_LIMITS } from './limits.ts'
@@ -120,6 +121,13 @@ test('a data folder that cannot be made is told in words, with what to do', asyn
   await expect(start(data_dir)).rejects.toThrow(
     `The data folder ${data_dir} cannot be used (ENOTDIR). Make it`,
   )
+})
+
+test('a database file whose folder is not there is told in words, with what to do', async () => {
+  const url = `sqlite:${join(root, 'nowhere', 'x.db')}`
+  const found = await start(newFolder(), { 'database-url': url }).catch(error => error)
+  expect(found).toBeInstanceOf(DatabaseUnreachableError)
+  expect(found.message).toContain('Its folder must be there')
 })
 
 const damages: [string, (file: string) => void][] = [

@@ -49,6 +49,9 @@ function parseAddress(hex: string): string {
   return new URL(`http://[${groups.join(':')}]`).hostname
 }
 
+/** What `ownerOf` says when nobody is found: it is gone already, or not for this user to see. */
+export const UNKNOWN_OWNER = 'another process'
+
 /** The process that holds one of these sockets, for people: `python3 (pid 123)`. */
 export function ownerOf(socket: ListeningSocket): string {
   for (const pid of allPids()) {
@@ -56,7 +59,7 @@ export function ownerOf(socket: ListeningSocket): string {
     const title = readProcess(pid)?.title.split(' ')[0] ?? ''
     return `${title.split('/').at(-1) || 'a process'} (pid ${pid})`
   }
-  return 'another process'
+  return UNKNOWN_OWNER
 }
 
 /** A TCP port of the loopback address that nobody listens on now. */

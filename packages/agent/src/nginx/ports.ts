@@ -1,6 +1,7 @@
 import type { ProcessId } from '../host/processes.ts'
 import { socketInodes } from '../host/processes.ts'
-import { canBind, type ListeningSocket, listeningSockets, ownerOf } from '../host/sockets.ts'
+import { canBind, type ListeningSocket, listeningSockets, ownerOf, UNKNOWN_OWNER } from '../host/sockets.ts'
+import { AGENT_LIMITS } from '../limits.ts'
 import { workersOf } from './master-process.ts'
 
 /** An address that a configuration listens on: `*`, `[::]` or one address, and a port. */
@@ -27,6 +28,18 @@ export async function findPortConflict(
 ): Promise<PortConflict | null> {
   // Reading every socket of a busy host takes longer than the rest of an edit.
   if (wanted.length === 0) return null
+  for (let look = 1; ; look++) {
+    const conflict = await conflictNow(wanted, master)
+    // Nobody has it any more: a program that only tried the port, and let it go while we looked who it is.
+    if (!conflict?.by_nobody || look === AGENT_LIMITS.port_looks) return conflict
+    await new Promise(resolve => setTimeout(resolve, AGENT_LIMITS.port_look_ms))
+  }
+}
+
+async function conflictNow(
+  wanted: readonly WantedAddress[],
+  master: ProcessId,
+): Promise<(PortConflict & { readonly by_nobody?: boolean }) | null> {
   const listening = listeningSockets()
   const own = socketInodes(master.pid)
   const held = new Set(listening.filter(one => own.has(one.inode)).map(keyOf))
@@ -38,7 +51,10 @@ export async function findPortConflict(
   for (const one of wanted) {
     if (held.has(keyOf(one))) continue
     const other = others.find(socket => overlaps(one, socket)) ?? (await bothFamilies(one, others))
-    if (other !== null) return { wanted: one, message: inUse(one, other) }
+    if (other !== null) {
+      const owner = ownerOf(other)
+      return { wanted: one, message: inUse(one, owner), by_nobody: owner === UNKNOWN_OWNER }
+    }
     const mine = listening.find(socket => own.has(socket.inode) && overlaps(one, socket))
     // Wildcard and specific cannot be bound at once, and nginx opens the new one before it closes the old one.
     if (mine !== undefined && isWildcard(one.address))
@@ -72,8 +88,8 @@ function mayTakeBoth(wanted: WantedAddress, socket: ListeningSocket): boolean {
   return wanted.port === socket.port && !isV6(wanted.address) && socket.address === '[::]'
 }
 
-function inUse(wanted: WantedAddress, other: ListeningSocket): string {
-  return `cannot listen on ${keyOf(wanted)}: address already in use by ${ownerOf(other)}`
+function inUse(wanted: WantedAddress, owner: string): string {
+  return `cannot listen on ${keyOf(wanted)}: address already in use by ${owner}`
 }
 
 function needsRestart(wanted: WantedAddress, other: ListeningSocket): string {

@@ -39,6 +39,7 @@ export const MyGrant = z.object({
   organization_id: id.nullable().describe('Null: the whole instance'),
   workspace_id: id.nullable().describe('Null: the whole organization'),
   role_id: id,
+  role_name: z.string().nullable().describe('Null: the role is being taken away'),
   permissions: z.array(z.enum(PERMISSIONS)),
 })
 export const Me = z.object({

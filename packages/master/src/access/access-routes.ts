@@ -51,14 +51,14 @@ export function accessRoutes(services: AccessServices): AccessRoutes {
     accept_invitation: async ({ caller, body, browser }) =>
       opened(await invitations.accept(caller, body, browser)),
     reset_password: async ({ caller, body, browser }) => opened(await resets.reset(caller, body, browser)),
-    me: async ({ caller }) => ({ body: { data: account.me(caller) } }),
+    me: async ({ caller }) => ({ body: { data: await account.me(caller) } }),
     me_update: async ({ caller, body }) => ({ body: { data: await account.rename(caller, body.name) } }),
     me_password: async ({ caller, body }) => {
       await account.changePassword(caller, body)
       return nothing
     },
     me_accept_invitation: async ({ caller, body }) => ({
-      body: { data: account.me(await invitations.acceptAs(caller, body.token)) },
+      body: { data: await account.me(await invitations.acceptAs(caller, body.token)) },
     }),
     me_sessions_list: async ({ caller, query, url }) => ({
       body: page(query, await account.sessions(caller, query), url),

@@ -3,18 +3,20 @@ import type { AuditLog } from '../audit/audit.ts'
 import { afterCommit } from '../database/after-commit.ts'
 import type { Database } from '../database/database.ts'
 import type { PageOf } from '../http/page.ts'
+import { builtInRole } from './access-rules.ts'
 import type { Authenticator } from './authenticator.ts'
 import type { Caller } from './caller.ts'
 import { deleteResetLinks } from './links-store.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import { requireGoodPassword } from './password-rules.ts'
 import { known, type Passwords } from './passwords.ts'
+import { rolesById } from './roles-store.ts'
 import type { Sessions } from './sessions-service.ts'
 import { type UserRow, updateUser, userById } from './users-store.ts'
 
 /** What people do with their own account. */
 export interface Account {
-  me(caller: Caller): Me
+  me(caller: Caller): Promise<Me>
   rename(caller: Caller, name: string): Promise<Me>
   /** The other sessions end. Throws INVALID_CREDENTIALS, VALIDATION_ERROR for a bad new one. */
   changePassword(caller: Caller, change: { current_password: string; new_password: string }): Promise<void>
@@ -49,7 +51,7 @@ export function makeAccount(deps: AccountDeps): Account {
     })
 
   return {
-    me: meOf,
+    me: caller => meOf(database, caller),
     async rename(caller, name) {
       const user = await userBehind(database, caller)
       await database.write(async tx => {
@@ -64,7 +66,7 @@ export function makeAccount(deps: AccountDeps): Account {
         })
         afterCommit(tx, () => authenticator.forget([user.id]))
       })
-      return { ...meOf(caller), name }
+      return { ...(await meOf(database, caller)), name }
     },
     async changePassword(caller, { current_password, new_password }) {
       const user = await userBehind(database, caller)
@@ -88,14 +90,24 @@ export function makeAccount(deps: AccountDeps): Account {
   }
 }
 
-const meOf = ({ principal, name, email, session_id, permissions, grants }: Caller): Me => ({
-  principal,
-  name,
-  email,
-  session_id,
-  permissions: [...permissions],
-  grants: grants.map(one => ({ ...one, permissions: [...one.permissions] })),
-})
+/** Names beside ids: not everybody may read roles, but everybody their own. */
+async function meOf(database: Database, caller: Caller): Promise<Me> {
+  const { principal, name, email, session_id, permissions, grants } = caller
+  const custom = grants.map(one => one.role_id).filter(one => !builtInRole(one))
+  const names = new Map((await rolesById(database.read, custom)).map(one => [one.id, one.name]))
+  return {
+    principal,
+    name,
+    email,
+    session_id,
+    permissions: [...permissions],
+    grants: grants.map(one => ({
+      ...one,
+      role_name: builtInRole(one.role_id)?.name ?? names.get(one.role_id) ?? null,
+      permissions: [...one.permissions],
+    })),
+  }
+}
 
 /** Throws CONFLICT for a key: it belongs to no person. */
 export async function userBehind(database: Database, { principal }: Caller): Promise<UserRow> {

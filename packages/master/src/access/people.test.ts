@@ -51,7 +51,12 @@ forEachEngine((_engine, open) => {
       expect(made.user).toMatchObject({ email: 'new@example.com', name: 'New', status: 'active' })
       const me = (await app.client(made.token).call('me')).data
       expect(me.grants).toMatchObject([
-        { organization_id: owner.organization_id, workspace_id: null, role_id: ROLE_IDS.operator },
+        {
+          organization_id: owner.organization_id,
+          workspace_id: null,
+          role_id: ROLE_IDS.operator,
+          role_name: 'operator',
+        },
       ])
       expect(await codeOf(accept())).toBe('LINK_INVALID')
       const tables = ['invitations', 'audit_log', 'users'] as const
@@ -284,6 +289,10 @@ forEachEngine((_engine, open) => {
     test('of an organization permits what it says, at once after each change', async () => {
       const role = await customRole(['agent:read'])
       const { client } = await person(role)
+      const { grants } = (await client.call('me')).data
+      expect(grants.map(one => one.role_name)).toEqual([expect.stringMatching(/^role \d+$/)])
+      const renamed = (await client.call('me_update', { body: { name: 'Other' } })).data
+      expect(renamed).toMatchObject({ name: 'Other', grants })
       const lists = async () => [
         await codeOf(client.call('organizations_list')),
         await codeOf(client.call('roles_list')),

@@ -103,7 +103,7 @@ async function noteChange(
   if (before.ca_fingerprint !== after.ca_fingerprint)
     log.warn(
       { before: before.ca_fingerprint, after: after.ca_fingerprint },
-      'The new certificate has another CA: agents that joined before stay connected, but cannot connect again until they join anew',
+      'The new certificate has another CA: agents that joined before stay connected, but cannot connect again until nxmesh-agent rejoin',
     )
   const caller = nobody({
     principal: { type: 'system', id: null },

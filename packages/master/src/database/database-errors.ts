@@ -11,18 +11,18 @@ export class DatabaseLostError extends Error {
   }
 }
 
-/** PostgreSQL did not let the master in, or is not there. */
+/** PostgreSQL did not let the master in, or is not there; or a database file cannot be made. */
 export class DatabaseUnreachableError extends Error {
   override readonly name = 'DatabaseUnreachableError'
   /** `what` names the database without its password. Not the driver's error itself: it may hold the connection's settings. */
-  constructor(what: string, cause: unknown) {
+  constructor(what: string, cause: unknown, advice = REACH) {
     const { code, message } = cause as { code?: unknown; message?: unknown }
     const detail = [code, message].filter(one => typeof one === 'string' && one !== '').join(': ')
-    super(
-      `${what} cannot be used (${detail || 'no answer'}). Check that it runs and that database.url names the right host, database, user and password.`,
-    )
+    super(`${what} cannot be used (${detail || 'no answer'}). ${advice}`)
   }
 }
+
+const REACH = 'Check that it runs and that database.url names the right host, database, user and password.'
 
 /** A command works on a database that is there; it makes none. */
 export class DatabaseMissingError extends Error {

@@ -15,6 +15,7 @@ import {
 import { MASTER_LIMITS } from '../limits.ts'
 import { withHooks } from './after-commit.ts'
 import { type Database, refuseToWrite, type Tx } from './database.ts'
+import { DatabaseUnreachableError } from './database-errors.ts'
 import type { Tables } from './tables.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -73,7 +74,13 @@ export function openSqliteForMigration(file: string): Kysely<unknown> {
  * opened: closing any descriptor of a file drops the locks that this process has on it (POSIX, fcntl).
  */
 function makeFile(file: string): void {
-  if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
+  if (existsSync(file)) return
+  try {
+    closeSync(openSync(file, 'a', 0o600))
+  } catch (error) {
+    const advice = 'Its folder must be there and writable for the master: make it, or mend database.url.'
+    throw new DatabaseUnreachableError(`The database ${file}`, error, advice)
+  }
 }
 
 function connect(file: string, pragmas: readonly string[]): Connection {
