@@ -15,7 +15,7 @@ import { checkLarge } from './database/integrity.ts'
 import { openDatabase } from './database/open-database.ts'
 import { Endings } from './endings.ts'
 import { makePublisher } from './events/publish.ts'
-import { newId } from './ids.ts'
+import { newId as makeId } from './ids.ts'
 import { MASTER_LIMITS } from './limits.ts'
 import { makeOutgoing } from './outgoing/make-outgoing.ts'
 import { openSecrets } from './secrets/secrets-service.ts'
@@ -73,48 +73,14 @@ async function start(
   overrides: MasterOverrides,
   endings: Endings,
 ): Promise<RunningMaster> {
-  const { now = () => new Date() } = overrides
-  const ids = overrides.newId ?? newId
   const log = overrides.log.child({ component: 'master' })
   const began_ms = performance.now()
-
   const folder = openDataFolder(config.data_dir)
   endings.add(lockDataFolder(config.data_dir))
-  const db = await openDatabase(
-    config.database_url,
-    err => log.warn({ err }, 'A database connection was lost'),
-    { had_data: folder.had_data },
-  )
-  endings.add(() => db.close())
-  const publisher = makePublisher()
-  const audit = makeAuditLog({
-    db,
-    now,
-    newId: ids,
-    organizationOf: makeHomes(),
-    appended: publisher.changes.audit,
-  })
-  const secrets = await openSecrets({
-    db,
-    source: config.master_key,
-    audit,
-    log: overrides.log.child({ component: 'secrets' }),
-    now,
-    newId: ids,
-  })
-  endings.add(() => secrets.stop())
-  const certificate = await openListenerCertificate({
-    source: config.tls
-      ? givenSource(config.tls, now)
-      : authoritySource({ db, secrets, now, data_dir: config.data_dir }, namesOf(config)),
-    log: overrides.log.child({ component: 'certificates' }),
-    newId: ids,
-    ...(overrides.certificate_look_ms ? { look_ms: overrides.certificate_look_ms } : {}),
-  })
+  const ground = await openGround(config, overrides, endings, folder.had_data)
+  const { db, now } = ground
+  const certificate = await openCertificate(config, overrides, ground, endings)
   const { identity } = certificate
-  warnOfEnd(identity(), now(), log)
-  const daily = setInterval(() => warnOfEnd(identity(), now(), log), DAY_MS)
-  endings.add(() => clearInterval(daily))
 
   const integrity = checkLarge(
     config.database_url,
@@ -124,14 +90,9 @@ async function start(
   endings.add(() => integrity.stop())
   const reached = { url: '' }
   const parts = compose({
+    ...ground,
     ...(overrides.rates ? { rates: overrides.rates } : {}),
-    db,
-    secrets,
-    audit,
-    publisher,
     log: overrides.log,
-    now,
-    newId: ids,
     masterUrl: () => reached.url,
     caFingerprint: () => identity().ca_fingerprint,
     outgoing: makeOutgoing({ allow: config.outgoing_allow }),
@@ -174,6 +135,56 @@ async function start(
     reloadCertificate: () => certificate.reload(),
     stop: () => endings.run(),
   }
+}
+
+/** What everything stands on: the database, the audit log, the secrets. */
+async function openGround(
+  config: MasterConfig,
+  overrides: MasterOverrides,
+  endings: Endings,
+  had_data: boolean,
+) {
+  const now = overrides.now ?? (() => new Date())
+  const newId = overrides.newId ?? makeId
+  const log = overrides.log.child({ component: 'master' })
+  const db = await openDatabase(
+    config.database_url,
+    err => log.warn({ err }, 'A database connection was lost'),
+    { had_data },
+  )
+  endings.add(() => db.close())
+  const publisher = makePublisher()
+  const organizationOf = makeHomes()
+  const audit = makeAuditLog({ db, now, newId, organizationOf, appended: publisher.changes.audit })
+  const secrets_log = overrides.log.child({ component: 'secrets' })
+  const secrets = await openSecrets({ db, source: config.master_key, audit, log: secrets_log, now, newId })
+  endings.add(() => secrets.stop())
+  return { db, publisher, audit, secrets, now, newId }
+}
+
+type Ground = Awaited<ReturnType<typeof openGround>>
+
+/** What the listener shows; watched, so that its end comes as no surprise. */
+async function openCertificate(
+  config: MasterConfig,
+  overrides: MasterOverrides,
+  { db, secrets, now, newId }: Ground,
+  endings: Endings,
+) {
+  const log = overrides.log.child({ component: 'certificates' })
+  const certificate = await openListenerCertificate({
+    source: config.tls
+      ? givenSource(config.tls, now)
+      : authoritySource({ db, secrets, now, data_dir: config.data_dir }, namesOf(config)),
+    log,
+    newId,
+    ...(overrides.certificate_look_ms ? { look_ms: overrides.certificate_look_ms } : {}),
+  })
+  const look = () => warnOfEnd(certificate.identity(), now(), log)
+  look()
+  const daily = setInterval(look, DAY_MS)
+  endings.add(() => clearInterval(daily))
+  return certificate
 }
 
 function listen(config: MasterConfig, identity: ServerIdentity, parts: ReturnType<typeof compose>) {
