@@ -88,6 +88,12 @@ export function makeOutgoing(deps: OutgoingDeps): Outgoing {
   }
 }
 
+/** That there is no such name and that no resolver answered are two things to mend. */
+function unresolved(origin: string, error: NodeJS.ErrnoException): never {
+  const why = error.code ?? error.message
+  throw new OutgoingError('unreachable', `${origin} cannot be reached: its name cannot be resolved (${why})`)
+}
+
 async function lookUpAll(name: string): Promise<string[]> {
   return (await lookUp(name, { all: true, verbatim: true })).map(one => one.address)
 }
@@ -99,7 +105,7 @@ async function addressesOf(
   lookup: (name: string) => Promise<readonly string[]>,
 ): Promise<string[]> {
   const literal = hostname.replace(/^\[|\]$/g, '')
-  const found = isIP(literal) ? [literal] : await lookup(hostname).catch(() => [])
+  const found = isIP(literal) ? [literal] : await lookup(hostname).catch(error => unresolved(origin, error))
   if (found.length === 0)
     throw new OutgoingError('unreachable', `${origin} cannot be reached: ${hostname} has no address`)
   const judged = found.map(one => judge(one, allow))

@@ -310,6 +310,13 @@ describe('what comes back is bounded', () => {
     expect(await refusal(plain(), { lookup: async () => [] })).toMatchObject({ reason: 'unreachable' })
   })
 
+  test('and what the resolver said is told', async () => {
+    const lookup = () => Promise.reject(Object.assign(new Error('lookup failed'), { code: 'EAI_AGAIN' }))
+    const { reason, message } = await refusal(plain(), { lookup })
+    expect(reason).toBe('unreachable')
+    expect(message).toContain('its name cannot be resolved (EAI_AGAIN)')
+  })
+
   test('the caller’s own signal ends it', async () => {
     const stop = new AbortController()
     const asked = client().fetch(plain('/slow'), { signal: stop.signal })
