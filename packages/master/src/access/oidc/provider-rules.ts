@@ -51,12 +51,8 @@ export const configOf = (row: ProviderRow, client_secret: string | null): Provid
   wants_groups: mappingsOf(row).length > 0,
 })
 
-export const providerOf = (
-  row: ProviderRow,
-  roles: ReadonlyMap<string, RoleSet>,
-  redirect_uri: string,
-): IdentityProvider => ({
-  id: row.id,
+/** What the audit log tells of a provider. */
+export const auditedOf = (row: ProviderRow) => ({
   name: row.name,
   kind: kindOf(row),
   issuer: row.issuer,
@@ -66,26 +62,22 @@ export const providerOf = (
   groups_claim: row.groups_claim,
   enabled: row.enabled === 1,
   allow_sign_up: row.allow_sign_up === 1,
+  group_mappings: mappingsOf(row),
+})
+
+export const providerOf = (
+  row: ProviderRow,
+  roles: ReadonlyMap<string, RoleSet>,
+  redirect_uri: string,
+): IdentityProvider => ({
+  id: row.id,
+  ...auditedOf(row),
   group_mappings: mappingsOf(row).map(
     (one): GroupMapping => ({ ...one, role_name: roles.get(one.role_id)?.name ?? '' }),
   ),
   redirect_uri,
   created_at: row.created_at,
   updated_at: row.updated_at,
-})
-
-/** What the audit log tells of a provider. */
-export const auditedOf = (row: ProviderRow) => ({
-  name: row.name,
-  kind: row.kind,
-  issuer: row.issuer,
-  client_id: row.client_id,
-  has_client_secret: row.sealed_client_secret !== null,
-  scopes: JSON.parse(row.scopes_json),
-  groups_claim: row.groups_claim,
-  enabled: row.enabled === 1,
-  allow_sign_up: row.allow_sign_up === 1,
-  group_mappings: mappingsOf(row),
 })
 
 export const noProvider = () => new ApiError('NOT_FOUND', 'There is no such identity provider')
