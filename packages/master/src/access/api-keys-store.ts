@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import type { Slice } from '../database/slice.ts'
 import type { Tables } from '../database/tables.ts'
 import type { Reach } from './caller.ts'
 import { inReach } from './reach-query.ts'
@@ -18,11 +19,7 @@ export async function apiKeyById(db: Queryable, id: string): Promise<ApiKeyRow |
   return await db.selectFrom('api_keys').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
-export async function listApiKeys(
-  db: Queryable,
-  reach: Reach,
-  slice: { limit: number; offset: number },
-): Promise<ApiKeyRow[]> {
+export async function listApiKeys(db: Queryable, reach: Reach, slice: Slice): Promise<ApiKeyRow[]> {
   const query = db.selectFrom('api_keys').selectAll().where(inReach(reach)).orderBy('id')
   return await query.limit(slice.limit).offset(slice.offset).execute()
 }

@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import type { Slice } from '../database/slice.ts'
 import type { Tables } from '../database/tables.ts'
 import type { Reach } from './caller.ts'
 import { inReach } from './reach-query.ts'
@@ -60,7 +61,7 @@ export async function listInvitations(
   db: Queryable,
   reach: Reach,
   now: string,
-  slice: { limit: number; offset: number },
+  slice: Slice,
 ): Promise<InvitationRow[]> {
   const query = live(db, reach, now).selectAll().orderBy('id')
   return await query.limit(slice.limit).offset(slice.offset).execute()

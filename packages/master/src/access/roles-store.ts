@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import type { Slice } from '../database/slice.ts'
 import type { Tables } from '../database/tables.ts'
 import type { Reach } from './caller.ts'
 import { inReach } from './reach-query.ts'
@@ -9,10 +10,6 @@ export type BindingRow = Selectable<Tables['role_bindings']>
 export interface Place {
   readonly organization_id: string | null
   readonly workspace_id: string | null
-}
-interface Slice {
-  readonly limit: number
-  readonly offset: number
 }
 
 // --- Roles of organizations; the built-in ones are not stored ---

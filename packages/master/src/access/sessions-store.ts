@@ -1,6 +1,7 @@
 import { LIMITS } from '@nxmesh/contract'
 import type { Selectable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import type { Slice } from '../database/slice.ts'
 import type { Tables } from '../database/tables.ts'
 
 export type SessionRow = Selectable<Tables['sessions']>
@@ -100,7 +101,7 @@ export async function listSessions(
   db: Queryable,
   user_id: string,
   now: string,
-  slice: { limit: number; offset: number },
+  slice: Slice,
 ): Promise<{ items: SessionRow[]; total: number }> {
   const live = db.selectFrom('sessions').where('user_id', '=', user_id).where('expires_at', '>', now)
   const items = await live

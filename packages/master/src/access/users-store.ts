@@ -1,14 +1,11 @@
 import type { Selectable, Updateable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import type { Slice } from '../database/slice.ts'
 import type { Tables } from '../database/tables.ts'
 import type { Reach } from './caller.ts'
 import { inReach } from './reach-query.ts'
 
 export type UserRow = Selectable<Tables['users']>
-interface Slice {
-  readonly limit: number
-  readonly offset: number
-}
 
 export async function insertUser(tx: Tx, row: UserRow): Promise<void> {
   await tx.insertInto('users').values(row).execute()

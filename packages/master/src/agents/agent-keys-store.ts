@@ -1,5 +1,6 @@
 import type { Insertable, Selectable, Updateable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import type { Slice } from '../database/slice.ts'
 import type { Tables } from '../database/tables.ts'
 
 export type AgentKeyRow = Selectable<Tables['agent_keys']>
@@ -9,11 +10,7 @@ export async function keyById(db: Queryable, id: string): Promise<AgentKeyRow | 
 }
 
 /** The newest first. */
-export async function keysOf(
-  db: Queryable,
-  agent_id: string,
-  slice: { limit: number; offset: number },
-): Promise<AgentKeyRow[]> {
+export async function keysOf(db: Queryable, agent_id: string, slice: Slice): Promise<AgentKeyRow[]> {
   const query = db.selectFrom('agent_keys').selectAll().where('agent_id', '=', agent_id)
   return await query
     .orderBy('created_at', 'desc')

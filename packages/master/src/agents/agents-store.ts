@@ -1,5 +1,6 @@
 import type { Insertable, Selectable, Updateable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import type { Slice } from '../database/slice.ts'
 import type { Tables } from '../database/tables.ts'
 
 export type AgentRow = Selectable<Tables['agents']>
@@ -10,7 +11,7 @@ export type TokenRow = Selectable<Tables['bootstrap_tokens']>
 export async function listAgents(
   db: Queryable,
   workspace_ids: readonly string[],
-  slice: { limit: number; offset: number },
+  slice: Slice,
 ): Promise<AgentRow[]> {
   if (workspace_ids.length === 0) return []
   const query = db
@@ -132,11 +133,7 @@ export async function deleteTokensIn(tx: Tx, workspace_ids: readonly string[]): 
 }
 
 /** The newest first. */
-export async function listTokens(
-  db: Queryable,
-  workspace_id: string,
-  slice: { limit: number; offset: number },
-): Promise<TokenRow[]> {
+export async function listTokens(db: Queryable, workspace_id: string, slice: Slice): Promise<TokenRow[]> {
   const query = db.selectFrom('bootstrap_tokens').selectAll().where('workspace_id', '=', workspace_id)
   return await query
     .orderBy('created_at', 'desc')

@@ -2,7 +2,7 @@ import type { Kind, Principal } from '@nxmesh/contract'
 import { sql } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
 import { prepared } from '../database/prepared.ts'
-import { totalOf } from '../database/total-of.ts'
+import { type Slice, totalOf } from '../database/slice.ts'
 import type { NamedResource, ResourceData } from './config-rules.ts'
 
 export interface ResourceRow {
@@ -50,11 +50,9 @@ export async function workspaceOfResource(q: Queryable, kind: Kind, id: string):
   return row?.workspace_id
 }
 
-interface ListedResources {
+interface ListedResources extends Slice {
   readonly kind: Kind
   readonly workspace_id: string
-  readonly limit: number
-  readonly offset: number
 }
 
 const ofWorkspace = (db: Queryable, kind: Kind, workspace_id: string) =>
@@ -81,7 +79,7 @@ export async function listResources(
   q: Queryable,
   kind: Kind,
   workspace_ids: readonly string[],
-  slice: { limit: number; offset: number },
+  slice: Slice,
 ): Promise<{ items: ResourceRow[]; total: number }> {
   const [workspace_id] = workspace_ids
   if (workspace_id === undefined) return { items: [], total: 0 }
@@ -181,7 +179,7 @@ export async function insertVersion(
 export async function listVersions(
   q: Queryable,
   resource_id: string,
-  slice: { limit: number; offset: number },
+  slice: Slice,
 ): Promise<{ items: VersionRow[]; total: number }> {
   const found = q.selectFrom('resource_versions').where('resource_id', '=', resource_id)
   const items = await found

@@ -1,6 +1,7 @@
 import type { ChangeMeta, ConfigVersion, Deployment, Kind } from '@nxmesh/contract'
 import type { z } from 'zod'
 import type { Caller } from '../access/caller.ts'
+import type { Slice } from '../database/slice.ts'
 import type { ResourceData } from './config-rules.ts'
 
 /** A resource as the API shows it. */
@@ -18,10 +19,6 @@ export type WriteMeta = z.infer<typeof ChangeMeta> & { deployment?: Deployment }
 export interface Written<T> {
   readonly data: T
   readonly meta: WriteMeta
-}
-export interface Slice {
-  readonly limit: number
-  readonly offset: number
 }
 
 /** Everything that happens to versioned resources, for all kinds. Every call checks the caller against the object. */

@@ -1,6 +1,7 @@
 import type { Deployment, DeploymentState, Principal } from '@nxmesh/contract'
 import type { Selectable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
+import type { Slice } from '../database/slice.ts'
 import type { Tables } from '../database/tables.ts'
 
 export type DeploymentRow = Selectable<Tables['deployments']>
@@ -48,7 +49,7 @@ export async function deploymentsByIds(q: Queryable, ids: readonly string[]): Pr
 export async function listDeployments(
   q: Queryable,
   workspace_ids: readonly string[],
-  slice: { limit: number; offset: number },
+  slice: Slice,
 ): Promise<{ items: DeploymentRow[]; total: number }> {
   if (workspace_ids.length === 0) return { items: [], total: 0 }
   const found = q.selectFrom('deployments').where('workspace_id', 'in', [...workspace_ids])

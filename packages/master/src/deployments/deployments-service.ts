@@ -11,6 +11,7 @@ import type { Access, Caller } from '../access/caller.ts'
 import type { ChannelListener } from '../channel/channel.ts'
 import { afterCommit } from '../database/after-commit.ts'
 import type { Tx } from '../database/database.ts'
+import type { Slice } from '../database/slice.ts'
 import type { TenantContents } from '../tenancy/tenancy.ts'
 import { deploymentContents } from './contents.ts'
 import {
@@ -41,7 +42,7 @@ export interface DeploymentsService extends Deployments {
   list(
     caller: Caller,
     workspace_id: string | undefined,
-    slice: { limit: number; offset: number },
+    slice: Slice,
   ): Promise<{ items: DeploymentSummary[]; total: number }>
   get(caller: Caller, id: string): Promise<Deployment>
   /** As the list shows them; ids of nothing are left out. Asks nobody: whoever shows them does. */

@@ -1,14 +1,11 @@
 import type { Insertable, Selectable } from 'kysely'
 import type { Queryable, Tx } from '../database/database.ts'
 import { prepared } from '../database/prepared.ts'
+import type { Slice } from '../database/slice.ts'
 import type { Tables } from '../database/tables.ts'
 
 export type OrganizationRow = Selectable<Tables['organizations']>
 export type WorkspaceRow = Selectable<Tables['workspaces']>
-interface Slice {
-  readonly limit: number
-  readonly offset: number
-}
 interface Naming {
   readonly name: string
   readonly slug: string

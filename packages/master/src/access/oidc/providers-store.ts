@@ -1,12 +1,9 @@
 import type { Selectable } from 'kysely'
 import type { Queryable, Tx } from '../../database/database.ts'
+import type { Slice } from '../../database/slice.ts'
 import type { Tables } from '../../database/tables.ts'
 
 export type ProviderRow = Selectable<Tables['identity_providers']>
-interface Slice {
-  readonly limit: number
-  readonly offset: number
-}
 
 export async function insertProvider(tx: Tx, row: ProviderRow): Promise<void> {
   await tx.insertInto('identity_providers').values(row).execute()

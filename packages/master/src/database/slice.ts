@@ -1,6 +1,12 @@
+/** One page of a list: at most `limit` items after the first `offset`. */
+export interface Slice {
+  readonly limit: number
+  readonly offset: number
+}
+
 /** How many there are in all: known without counting where a page is not full. */
 export async function totalOf(
-  { limit, offset }: { limit: number; offset: number },
+  { limit, offset }: Slice,
   on_page: number,
   count: () => Promise<number>,
 ): Promise<number> {
